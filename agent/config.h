@@ -1,0 +1,144 @@
+// The agent's configuration: one struct, read once, checked whole. Precedence: flags, environment, file,
+// profile, defaults.
+//
+//   ConfigSource source{.file = "/etc/mainstay.yaml", .flags = {{"listen.http", "127.0.0.1:8008"}}};
+//   LoadedConfig loaded = LoadConfig(source, environ);      // all problems at once in loaded.problems
+//   ... SIGHUP: LoadedConfig next = LoadConfig(source, environ);
+//               ConfigChange change = Compare(loaded.config, next.config);  // reloadable ones take effect,
+//               the rest needs a restart
+//
+// The schema is proto/mainstay/v1/config.proto. Environment: MAINSTAY_<PATH>, dots as underscores:
+// MAINSTAY_LISTEN_HTTP. Errors: data, never exceptions. Thread rules: plain values.
+#ifndef MAINSTAY_AGENT_CONFIG_H_
+#define MAINSTAY_AGENT_CONFIG_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/base/time.h"
+#include "lib/election/settings.h"
+
+namespace mainstay::v1 {
+class AgentConfig;
+}
+
+namespace mainstay::agent {
+
+enum class EngineKind : uint8_t { kPostgresql, kFake };
+enum class LogLevel : uint8_t { kDebug, kInfo, kWarn, kError };
+enum class LogFormat : uint8_t { kJson, kText };
+
+struct ExpectedMember {
+  election::Name name;
+  std::string peer;  // host:port or unix:/path
+  friend bool operator==(const ExpectedMember&, const ExpectedMember&) = default;
+};
+
+struct PostgresqlConfig {
+  std::string data_dir;
+  std::string bin_dir;
+  std::string socket_dir;
+  uint16_t port = 0;
+  std::string listen_addresses;
+  std::string password_file;
+  std::map<std::string, std::string> parameters;
+  std::vector<std::string> hba;
+  uint64_t slot_wal_cap_bytes = 0;
+  std::string superuser;
+  std::string agent_role;
+  std::string replication_role;
+  std::vector<std::string> initdb;
+  uint64_t clone_rate_bytes = 0;  // per second; 0: no limit
+  Duration start_timeout{};
+  Duration stop_timeout{};
+  Duration clone_timeout{};
+};
+
+struct Config {
+  std::string cluster;
+  election::Name name;
+  std::string uid;  // may be empty: the driver makes one up
+  EngineKind engine = EngineKind::kPostgresql;
+
+  // Timing, takeover, durability, failsafe, cluster, self (name, addresses, tags), expected. `identity` is
+  // left empty: the driver sets it to "<name>_<uid>_<nonce>".
+  election::Settings settings;
+  Duration heartbeat{};   // between reports to the other members
+  std::string lock_path;  // directory of the file store
+
+  std::vector<ExpectedMember> members;  // without this one
+  std::string listen_grpc;
+  std::string listen_http;
+  std::string shim_socket;
+  std::string state_dir;  // "" : beside the data
+  PostgresqlConfig postgresql;
+
+  Duration probe_interval{};
+  Duration probe_timeout{};
+  Duration hung_after{};
+
+  LogLevel log_level = LogLevel::kInfo;
+  LogFormat log_format = LogFormat::kJson;
+  bool audit_enabled = true;
+  bool audit_reads = false;
+
+  // As read, with defaults filled in; for Compare and `config print`.
+  std::shared_ptr<const v1::AgentConfig> message;
+};
+
+struct ConfigProblem {
+  int line = 0;        // in the file; 0: not from the file
+  std::string origin;  // "mainstay.yaml", "environment MAINSTAY_LISTEN_HTTP", "flag --set listen.http"
+  std::string path;    // "election.lease"
+  std::string value;
+  std::string message;           // what is wrong
+  std::string remedy;            // what to do
+  std::string ToString() const;  // "mainstay.yaml:12: election.lease = 10: has no unit; write 10s"
+};
+
+struct ConfigSource {
+  std::string file;                                        // "" : none
+  std::vector<std::pair<std::string, std::string>> flags;  // path, value; later ones win
+};
+
+struct LoadedConfig {
+  Config config;                        // complete only when there are no problems
+  std::vector<ConfigProblem> problems;  // in order of lines
+  std::map<std::string, std::string>
+      origin;  // path of each set leaf -> "file:12", "env MAINSTAY_X", "flag", "profile", "default"
+  bool ok() const { return problems.empty(); }
+  std::string Problems() const;  // all, one a line
+};
+
+// `environment` is a null-terminated array of "NAME=value" (::environ); null: none.
+LoadedConfig LoadConfig(const ConfigSource& source, const char* const* environment);
+// The same from text; `name` is how problems call it.
+LoadedConfig LoadConfigText(const std::string& text, const std::string& name, const ConfigSource& source,
+                            const char* const* environment);
+
+struct ConfigChange {
+  struct Item {
+    std::string path;
+    std::string before;
+    std::string after;
+    bool reloadable = false;
+  };
+  std::vector<Item> items;
+  bool empty() const { return items.empty(); }
+  bool needs_restart() const;
+  std::string ToString() const;  // one line an item
+};
+ConfigChange Compare(const Config& before, const Config& after);
+// `before` with the reloadable fields of `after`: what is in force after a reload.
+Config ApplyReload(const Config& before, const Config& after);
+
+// YAML of the whole configuration; with the origin of each value as a comment when given.
+std::string PrintConfig(const Config& config, const std::map<std::string, std::string>* origin);
+
+}  // namespace mainstay::agent
+
+#endif  // MAINSTAY_AGENT_CONFIG_H_

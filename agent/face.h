@@ -1,0 +1,44 @@
+// The faces of an agent: its HTTP and gRPC servers over one Port. The sidecar makes a Port, calls Start, and
+// is done.
+//
+//   auto faces = Faces::Start(loop, config, &port, &instruments, &audit_log);
+//
+// Routes: /livez /readyz /startupz (?verbose), /metrics, /status, /decisions, /.
+// Thread rules: Start and the destructor on the loop's thread; destroy before the Port.
+#ifndef MAINSTAY_AGENT_FACE_H_
+#define MAINSTAY_AGENT_FACE_H_
+
+#include <boost/asio/io_context.hpp>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "agent/config.h"
+#include "lib/audit/audit.h"
+#include "lib/metrics/metrics.h"
+#include "lib/rpc/port.h"
+
+namespace mainstay::agent {
+
+using rpc::AdminAnswer;
+using rpc::AdminCommand;
+using rpc::AdminVerb;
+using rpc::Port;
+using rpc::StatusView;
+
+class Faces {
+ public:
+  static absl::StatusOr<std::unique_ptr<Faces>> Start(boost::asio::io_context& loop, const Config& config,
+                                                      Port* port,
+                                                      const metrics::AgentInstruments* instruments,
+                                                      audit::Log* log);
+  virtual ~Faces() = default;
+  virtual std::string grpc_address() const = 0;  // with the real ports
+  virtual std::string http_address() const = 0;
+  // False: /readyz answers 503 and the gRPC health service NOT_SERVING whatever the database does (draining).
+  virtual void SetServing(bool serving) = 0;
+};
+
+}  // namespace mainstay::agent
+
+#endif  // MAINSTAY_AGENT_FACE_H_

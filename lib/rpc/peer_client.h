@@ -1,0 +1,60 @@
+// Calls to the other members' agents. One channel per address, made at first use, dropped by Keep() when the
+// member is gone.
+//
+//   PeerClient peers({.cluster = "pg", .post = [&](auto f) { asio::post(loop, std::move(f)); }});
+//   peers.Report("127.0.0.1:7400", Describe(state, now), 500ms, [](absl::StatusOr<election::PeerReport> r) {
+//   ... });
+//
+// A broken connection is tried again after 100 ms, at most every second; a call on one fails at once
+// (kUnavailable) instead of waiting, so that silence is known within the heartbeat. Thread rules: any thread.
+// Every call is answered exactly once, through `post`, at the latest at its timeout; also when the client is
+// destroyed (kCancelled). The destructor waits for the calls' ends (a few ms). Bounds: at most
+// kMaxCallsPerPeer calls outstanding per address, then kResourceExhausted.
+#ifndef MAINSTAY_LIB_RPC_PEER_CLIENT_H_
+#define MAINSTAY_LIB_RPC_PEER_CLIENT_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "lib/base/time.h"
+#include "lib/election/event.h"
+
+namespace mainstay::rpc {
+
+inline constexpr int kMaxCallsPerPeer = 16;
+
+class PeerClient {
+ public:
+  struct Options {
+    std::string cluster;
+    std::function<void(std::function<void()>)>
+        post;  // runs the answer's callback where it belongs (the loop)
+  };
+  explicit PeerClient(Options options);
+  ~PeerClient();
+  PeerClient(const PeerClient&) = delete;
+  PeerClient& operator=(const PeerClient&) = delete;
+
+  template <typename T>
+  using Done = std::function<void(absl::StatusOr<T>)>;
+  void Report(const std::string& address, const election::PeerReport& report, Duration timeout,
+              Done<election::PeerReport> done);
+  void Freeze(const std::string& address, const election::FreezeAsked& asked, Duration timeout,
+              Done<election::FreezeAnswered> done);
+  void Promise(const std::string& address, const election::PromiseAsked& asked, Duration timeout,
+               Done<election::PromiseAnswered> done);
+
+  // Drops the channels of all other addresses.
+  void Keep(const std::vector<std::string>& addresses);
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace mainstay::rpc
+
+#endif  // MAINSTAY_LIB_RPC_PEER_CLIENT_H_

@@ -1,0 +1,49 @@
+// The agent's gRPC server: mainstay.v1.Agent over a Port, health and reflection. Callback API, gRPC's own
+// threads (capped to 2 CPUs' worth: cpu_cap.cc). Loopback and unix sockets only until mTLS.
+//
+// Bounds: message 256 KiB, 64 streams per connection, 32 watchers, memory quota 8 MiB. Every call needs a
+// deadline (unary at most 10 min). Thread rules: Start, SetServing and the destructor from one thread. The
+// Port must outlive the server.
+#ifndef MAINSTAY_LIB_RPC_SERVER_H_
+#define MAINSTAY_LIB_RPC_SERVER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "lib/rpc/port.h"
+
+namespace mainstay::rpc {
+
+// One call of a changing (or, if asked for, reading) method, for the audit log: before it is done and after.
+struct CallRecord {
+  bool started = true;  // false: ended
+  std::string method;   // "/mainstay.v1.Agent/Switchover"
+  AdminCommand command;
+  AdminAnswer answer;   // ended only
+  std::string refused;  // ended only: "INVALID_ARGUMENT: ..." when it never reached the loop
+  Duration took{};
+};
+
+class Server {
+ public:
+  struct Options {
+    std::string address;  // "127.0.0.1:7400" (port 0: any) or "unix:/path" (mode 0600)
+    std::string cluster;
+    std::string member;
+    Port* port = nullptr;
+    std::function<void(const CallRecord&)> audit;  // any thread, must be quick; may be empty
+  };
+  static absl::StatusOr<std::unique_ptr<Server>> Start(Options options);
+  virtual ~Server() = default;                // ends all calls (at most 1 s)
+  virtual std::string address() const = 0;    // with the real port
+  virtual void SetServing(bool serving) = 0;  // of the health service
+};
+
+// "" when `address` is loopback or a unix socket; otherwise the reason for the refusal and the remedy.
+std::string CheckListenAddress(const std::string& address);
+
+}  // namespace mainstay::rpc
+
+#endif  // MAINSTAY_LIB_RPC_SERVER_H_
