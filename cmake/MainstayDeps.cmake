@@ -56,6 +56,34 @@ function(mainstay_use_archive target)
   endforeach()
 endfunction()
 
+# Sets MAINSTAY_STATIC_PQ when a program with libpq.a and our stubs really links.
+function(mainstay_find_static_pq)
+  find_library(MAINSTAY_PQ_ARCHIVE libpq.a)
+  file(GLOB server_dirs /usr/lib/postgresql/*/lib)
+  list(SORT server_dirs COMPARE NATURAL ORDER DESCENDING)
+  find_library(MAINSTAY_PGCOMMON_ARCHIVE libpgcommon_shlib.a PATHS ${server_dirs})
+  find_library(MAINSTAY_PGPORT_ARCHIVE libpgport_shlib.a PATHS ${server_dirs})
+  mark_as_advanced(MAINSTAY_PQ_ARCHIVE MAINSTAY_PGCOMMON_ARCHIVE MAINSTAY_PGPORT_ARCHIVE)
+  if(NOT (MAINSTAY_PQ_ARCHIVE AND MAINSTAY_PGCOMMON_ARCHIVE AND MAINSTAY_PGPORT_ARCHIVE))
+    message(STATUS "libpq: shared (no libpq.a with postgresql-server-dev's archives)")
+    return()
+  endif()
+  if(NOT DEFINED MAINSTAY_STATIC_PQ)
+    file(WRITE ${CMAKE_BINARY_DIR}/pq_probe.c
+      "#include <libpq-fe.h>\nint main(void) { return PQstatus(PQconnectdb(\"dbname=x\")) == CONNECTION_OK; }\n")
+    try_compile(MAINSTAY_STATIC_PQ ${CMAKE_BINARY_DIR}/pq_probe
+      SOURCES ${CMAKE_BINARY_DIR}/pq_probe.c ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/deps/pq_stubs.c
+      CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${PostgreSQL_INCLUDE_DIRS}"
+      LINK_LIBRARIES ${MAINSTAY_PQ_ARCHIVE} ${MAINSTAY_PGCOMMON_ARCHIVE} ${MAINSTAY_PGPORT_ARCHIVE} OpenSSL::SSL OpenSSL::Crypto Threads::Threads
+      OUTPUT_VARIABLE why)
+    if(MAINSTAY_STATIC_PQ)
+      message(STATUS "libpq: archive")
+    else()
+      message(STATUS "libpq: shared (libpq.a does not link: ${why})")
+    endif()
+  endif()
+endfunction()
+
 if(MAINSTAY_STATIC)
   get_property(imported DIRECTORY PROPERTY IMPORTED_TARGETS)
   foreach(target ${imported})
@@ -109,12 +137,24 @@ if(MAINSTAY_AGENT)
   add_library(mainstay_dep_zlib INTERFACE)
   target_link_libraries(mainstay_dep_zlib INTERFACE ZLIB::ZLIB)
 
-  # Shared: Debian's libpq.a needs archives that only the server's development package has, and GSSAPI and LDAP, which have none.
-  # It brings its own OpenSSL; ours stays hidden in the program (--exclude-libs), or libpq would bind to half of it.
+  # libpq.a needs two archives that come with the server's development package, and GSSAPI and LDAP, which have none: they are
+  # answered by cmake/deps/pq_stubs.c. Measured on an agent's set of libraries: 20.0 MB of RSS with libpq.so, 14.8 MB with this.
+  # Where the archives are missing or of another kind, libpq stays shared; it then brings its own OpenSSL, and ours is hidden in the
+  # program (--exclude-libs), or libpq would bind to half of it.
   add_library(mainstay_dep_pq INTERFACE)
-  target_link_libraries(mainstay_dep_pq INTERFACE PostgreSQL::PostgreSQL)
   if(MAINSTAY_STATIC)
-    target_link_options(mainstay_dep_pq INTERFACE -Wl,--exclude-libs,ALL)
+    mainstay_find_static_pq()
+  endif()
+  if(MAINSTAY_STATIC AND MAINSTAY_STATIC_PQ)
+    add_library(mainstay_pq_stubs STATIC ${CMAKE_CURRENT_LIST_DIR}/deps/pq_stubs.c)
+    target_include_directories(mainstay_dep_pq SYSTEM INTERFACE ${PostgreSQL_INCLUDE_DIRS})
+    target_link_libraries(mainstay_dep_pq INTERFACE
+      ${MAINSTAY_PQ_ARCHIVE} ${MAINSTAY_PGCOMMON_ARCHIVE} ${MAINSTAY_PGPORT_ARCHIVE} mainstay_pq_stubs mainstay_dep_openssl)
+  else()
+    target_link_libraries(mainstay_dep_pq INTERFACE PostgreSQL::PostgreSQL)
+    if(MAINSTAY_STATIC)
+      target_link_options(mainstay_dep_pq INTERFACE -Wl,--exclude-libs,ALL)
+    endif()
   endif()
 
   add_library(mainstay_dep_yaml INTERFACE)
