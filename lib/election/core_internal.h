@@ -1,0 +1,110 @@
+// What the files of lib/election share. Not installed, not for others.
+#ifndef MAINSTAY_LIB_ELECTION_CORE_INTERNAL_H_
+#define MAINSTAY_LIB_ELECTION_CORE_INTERNAL_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/election/action.h"
+#include "lib/election/core.h"
+#include "lib/election/mistake.h"
+#include "lib/election/state.h"
+#include "lib/election/table.h"
+
+namespace mainstay::election {
+
+struct Context {
+  State& s;
+  MonoTime now;
+  std::vector<Action>& out;
+  std::string facts;  // of the row that fires, for its Decision
+
+  const Settings& set() const { return *s.set; }
+};
+
+// ---- facts (facts.cc) ----
+bool StoreIdle(const State& s);
+bool EngineIdle(const State& s);
+bool Present(const State& s);     // the lock was last seen there and sound
+bool ViewMine(const State& s);    // it names this incarnation
+bool Permitted(const State& s, MonoTime now);  // holder with a running permission
+bool SyncMode(const State& s);    // guarded or strict in force
+Durability Wish(const State& s);
+Position OwnPosition(const State& s);
+const Peer* FindPeer(const State& s, const Name& name);
+bool PeerFresh(const State& s, const Peer& p, MonoTime now);
+bool OnLineage(const State& s, const Position& p);  // rule S6: on the recorded reign's own log
+MonoTime StreamAt(const State& s);
+Duration LeaseWait(const State& s);  // L: the longer of the own and the record's
+int32_t RecordK(const Record& r);    // how many standbys acknowledge, as the record has it
+std::string Seconds(Duration d);
+void Insert(std::vector<Name>* names, const Name& name);
+bool Contains(const std::vector<Name>& names, const Name& name);
+
+// ---- effects (effects.cc) ----
+void SetPhase(Context& c, Phase phase);
+void SendRead(Context& c);
+Record NextRecord(const Context& c);  // the view with renewal + 1 and the members as last reported
+void Write(Context& c, Record next, Purpose purpose);
+void StartEngine(Context& c, Engine op);
+void StartKill(Context& c);
+void Remember(Context& c, const Record& record);  // a record's content into the memory
+void Grant(Context& c, MonoTime sent_at);         // an acknowledged write of the holder extends its permission
+void LoseLead(Context& c);
+void AnswerPerson(Context& c, AdminStatus status, std::string message);
+void Retry(Context& c, MonoTime* at, int failures);
+
+// ---- events into facts (ingest.cc, ingest_peers.cc) ----
+void Ingest(Context& c, const Event& event);
+void IngestFreezeAsked(Context& c, const FreezeAsked& e);
+void IngestFreezeAnswered(Context& c, const FreezeAnswered& e);
+void IngestPromiseAsked(Context& c, const PromiseAsked& e);
+void IngestPromiseAnswered(Context& c, const PromiseAnswered& e);
+void IngestPeer(Context& c, const PeerReport& e);
+void IngestAdmin(Context& c, const AdminAsked& e);
+void AnswerFreezeWaiters(Context& c, bool ok, const std::string& why);
+
+// ---- the sync set (sync.cc), rules S1-S4 ----
+struct SyncStep {
+  enum Kind : uint8_t { kNothing, kDatabase, kRecord } kind = kNothing;
+  SyncNames names;           // kDatabase
+  std::vector<Name> voters;  // kRecord
+  int32_t freeze = 0;
+  Durability durability = Durability::kGuarded;
+};
+bool SafeSets(int32_t k, int32_t q, const std::vector<Name>& voters, const std::vector<Name>& names);
+SyncStep NextSyncStep(const State& s, MonoTime now);
+SyncNames OpeningSync(const State& s);  // with what a database is opened
+std::vector<Member> SyncPeers(const State& s);
+std::string SyncKey(const State& s, const SyncNames& sync);
+
+// ---- taking over (takeover.cc), rules Q1-Q4, S5-S7 ----
+enum class Judgement : uint8_t { kWait, kTake, kOther, kBlocked };
+struct Verdict_ {
+  Judgement judgement = Judgement::kWait;
+  Name best;
+  std::string why;
+};
+Verdict_ Judge(const State& s, MonoTime now);
+bool MayLead(const State& s, MonoTime now);
+// The cause for which this member may try now; nothing when there is none.
+std::optional<Cause> TakeoverCause(const State& s, MonoTime now, MonoTime* since);
+void StartAttempt(Context& c, Cause cause);
+Record AcquiredRecord(const Context& c);
+
+// ---- rows ----
+void AddHolderRows(std::vector<Row>* t);
+void AddPrimaryRows(std::vector<Row>* t);
+void AddReplicaRows(std::vector<Row>* t);
+void AddCandidateRows(std::vector<Row>* t);
+void AddHouseRows(std::vector<Row>* t);
+
+constexpr uint32_t In(Phase p) { return 1u << static_cast<uint8_t>(p); }
+template <typename... P>
+constexpr uint32_t In(Phase p, P... rest) { return In(p) | In(rest...); }
+inline constexpr uint32_t kAnyPhase = (1u << kPhases) - 1;
+
+}  // namespace mainstay::election
+
+#endif  // MAINSTAY_LIB_ELECTION_CORE_INTERNAL_H_

@@ -1,0 +1,91 @@
+#include <algorithm>
+#include <cstdio>
+
+#include "lib/election/core_internal.h"
+
+namespace mainstay::election {
+
+bool StoreIdle(const State& s) { return s.store.id == 0; }
+bool EngineIdle(const State& s) { return s.engine.id == 0; }
+bool Present(const State& s) { return s.lock == LockView::kPresent && s.view != nullptr; }
+bool ViewMine(const State& s) { return Present(s) && s.view->holder == s.set->identity; }
+bool Permitted(const State& s, MonoTime now) { return s.lead && now < s.permit_until; }
+
+bool SyncMode(const State& s) {
+  if (s.view != nullptr && s.lock == LockView::kPresent) return s.view->durability != Durability::kAsync;
+  return s.memory.durability != Durability::kAsync;
+}
+
+Durability Wish(const State& s) { return s.wish.value_or(s.set->durability); }
+
+Position OwnPosition(const State& s) {
+  if (s.frozen) return s.frozen_at;
+  Position p;
+  p.lineage = s.memory.lineage;
+  p.offset = s.db.offset;
+  p.timeline = s.db.timeline;
+  return p;
+}
+
+const Peer* FindPeer(const State& s, const Name& name) {
+  auto it = std::lower_bound(s.peers.begin(), s.peers.end(), name);
+  return it != s.peers.end() && it->report.name == name ? &*it : nullptr;
+}
+
+bool PeerFresh(const State& s, const Peer& p, MonoTime now) { return now - p.at < s.set->suspicion; }
+
+bool OnLineage(const State& s, const Position& p) {
+  if (s.view == nullptr) return false;
+  if (Mistake(M::kLineage)) return true;
+  return p.lineage >= s.view->base && p.lineage <= s.view->epoch && p.lineage > 0;
+}
+
+MonoTime StreamAt(const State& s) { return s.db.stream_at; }
+
+Duration LeaseWait(const State& s) {
+  Duration wait = s.set->lease;
+  // An edited or foreign duration may only make us wait longer, within reason (an hour).
+  if (s.view != nullptr) wait = std::max(wait, std::min<Duration>(s.view->lease, std::chrono::hours(1)));
+  if (Mistake(M::kTooShort)) wait = s.set->validity / 2;
+  return wait;
+}
+
+int32_t RecordK(const Record& r) {
+  if (r.voters.empty()) return 0;
+  return static_cast<int32_t>(r.voters.size()) - r.freeze + 1;
+}
+
+std::string Seconds(Duration d) {
+  if (d == Duration::max()) return "ever";
+  char buf[32];
+  std::snprintf(buf, sizeof buf, "%.2fs", static_cast<double>(d.count()) / 1e9);
+  return buf;
+}
+
+void Insert(std::vector<Name>* names, const Name& name) {
+  auto it = std::lower_bound(names->begin(), names->end(), name);
+  if (it == names->end() || *it != name) names->insert(it, name);
+}
+
+bool Contains(const std::vector<Name>& names, const Name& name) {
+  return std::binary_search(names.begin(), names.end(), name);
+}
+
+const char* ToString(Phase phase) {
+  switch (phase) {
+    case Phase::kJoining: return "joining";
+    case Phase::kReplica: return "replica";
+    case Phase::kFreezing: return "freezing";
+    case Phase::kAcquiring: return "acquiring";
+    case Phase::kProbation: return "probation";
+    case Phase::kOpening: return "opening";
+    case Phase::kPrimary: return "primary";
+    case Phase::kHandover: return "handover";
+    case Phase::kStepdown: return "stepdown";
+    case Phase::kReleasing: return "releasing";
+    case Phase::kFenced: return "fenced";
+  }
+  return "?";
+}
+
+}  // namespace mainstay::election
