@@ -60,16 +60,6 @@ Explained Explain(int error) {
   }
 }
 
-absl::Status WriteAll(int fd, absl::string_view data, const std::string& path) {
-  while (!data.empty()) {
-    const ssize_t n = write(fd, data.data(), data.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return ErrnoStatus(errno, "writing", path);
-    data.remove_prefix(static_cast<size_t>(n));
-  }
-  return absl::OkStatus();
-}
-
 std::string BaseName(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? path : path.substr(slash + 1);
@@ -104,7 +94,7 @@ absl::StatusOr<UniqueFd> WriteTemp(const std::string& temp, absl::string_view da
   if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0 && errno != EWOULDBLOCK)
     status = ErrnoStatus(errno, "locking", temp);
   if (status.ok() && fchmod(fd.get(), mode) != 0) status = ErrnoStatus(errno, "setting the mode of", temp);
-  if (status.ok()) status = WriteAll(fd.get(), data, temp);
+  if (status.ok()) status = WriteFd(fd.get(), data, temp);
   if (status.ok() && RetryFsync(fd.get()) != 0) status = ErrnoStatus(errno, "syncing", temp);
   if (status.ok()) return fd;
   unlink(temp.c_str());
@@ -133,8 +123,12 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) 
   // O_NONBLOCK: a FIFO with nobody at its other end must not hang us.
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!fd.valid()) return ErrnoStatus(errno, "opening", path);
+  return ReadFd(fd.get(), path, max_bytes);
+}
+
+absl::StatusOr<std::string> ReadFd(int fd, const std::string& path, size_t max_bytes) {
   struct stat st {};
-  if (fstat(fd.get(), &st) != 0) return ErrnoStatus(errno, "looking at", path);
+  if (fstat(fd, &st) != 0) return ErrnoStatus(errno, "looking at", path);
   if (S_ISDIR(st.st_mode)) return ErrnoStatus(EISDIR, "reading", path);
   if (!S_ISREG(st.st_mode)) {
     return absl::FailedPreconditionError(
@@ -147,7 +141,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) 
     const size_t have = out.size();
     step = std::min(std::max<size_t>(step, 512), max_bytes + 1 - have);
     out.resize(have + step);
-    const ssize_t n = read(fd.get(), out.data() + have, step);
+    const ssize_t n = read(fd, out.data() + have, step);
     if (n < 0 && errno != EINTR) return ErrnoStatus(errno, "reading", path);
     out.resize(have + static_cast<size_t>(std::max<ssize_t>(n, 0)));
     if (n == 0) return out;
@@ -157,6 +151,16 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) 
                        " bytes; this is not a file of ours, look what wrote it"));
     }
   }
+}
+
+absl::Status WriteFd(int fd, absl::string_view data, const std::string& path) {
+  while (!data.empty()) {
+    const ssize_t n = write(fd, data.data(), data.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return ErrnoStatus(errno, "writing", path);
+    data.remove_prefix(static_cast<size_t>(n));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status SyncDir(const std::string& dir) {
@@ -210,10 +214,19 @@ absl::Status MakeDirs(const std::string& path, mode_t mode) {
 }
 
 absl::StatusOr<FileLock> FileLock::Acquire(const std::string& path, MonoTime deadline, mode_t mode) {
+  return AcquireWith(path, deadline, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode);
+}
+
+absl::StatusOr<FileLock> FileLock::AcquireDir(const std::string& dir, MonoTime deadline) {
+  return AcquireWith(dir, deadline, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+}
+
+absl::StatusOr<FileLock> FileLock::AcquireWith(const std::string& path, MonoTime deadline, int flags,
+                                               mode_t mode) {
   Duration pause = std::chrono::microseconds(200);
   for (;;) {
-    UniqueFd fd(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, mode));
-    if (!fd.valid()) return ErrnoStatus(errno, "opening lock file", path);
+    UniqueFd fd(open(path.c_str(), flags, mode));
+    if (!fd.valid()) return ErrnoStatus(errno, "opening for a lock", path);
     // flock has no time-out, so it is tried again and again; the same descriptor is used as long as it is the
     // file at `path`.
     for (;;) {

@@ -49,6 +49,11 @@ absl::Status ErrnoStatus(int error, absl::string_view doing, absl::string_view p
 // component.
 absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes);
 
+// The rest of an open plain file, with the same bound and errors; `path` is for messages.
+absl::StatusOr<std::string> ReadFd(int fd, const std::string& path, size_t max_bytes);
+// All of `data`, however many writes it takes.
+absl::Status WriteFd(int fd, absl::string_view data, const std::string& path);
+
 struct AtomicWriteOptions {
   mode_t mode = 0600;
   // Set to true as soon as the new content is in place: an error with *replaced true means that the content
@@ -79,11 +84,17 @@ class FileLock {
  public:
   // Tries until `deadline`, at least once; then DeadlineExceeded.
   static absl::StatusOr<FileLock> Acquire(const std::string& path, MonoTime deadline, mode_t mode = 0600);
+  // The same on an existing directory: nothing can delete the lock under its holder's feet, and fd() is good
+  // for openat(2): what is done relative to it stays in the locked directory, even when that is moved away.
+  // Local file systems only.
+  static absl::StatusOr<FileLock> AcquireDir(const std::string& dir, MonoTime deadline);
   FileLock(FileLock&&) noexcept = default;
   FileLock& operator=(FileLock&&) noexcept = default;
   int fd() const { return fd_.get(); }
 
  private:
+  static absl::StatusOr<FileLock> AcquireWith(const std::string& path, MonoTime deadline, int flags,
+                                              mode_t mode);
   explicit FileLock(UniqueFd fd) : fd_(std::move(fd)) {}
   UniqueFd fd_;
 };

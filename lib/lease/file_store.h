@@ -1,0 +1,75 @@
+// A store in a directory of one machine: members on it share the directory. Serves the demo, tests, and
+// programs that elect a leader among processes of one machine. Not for network file systems (flock and
+// inotify do not reach across them).
+//
+//   <dir>/lock.json       the document and its version, as one JSON object with a check over all of it
+//   <dir>/lock.json.tmp   what a killed writer left behind; the next writer removes it
+//
+// How: a change holds flock(2) on the directory itself (nothing to delete under a holder's feet; the kernel
+// frees it when a process dies), reads, compares, writes the temporary file, fsync, rename, fsync of the
+// directory. Everything is done relative to the locked directory, so a directory that was moved away and made
+// anew cannot mix up two generations. A version is 128 random bits per write, so it does not repeat after a
+// deletion. A file that was edited by hand gets another version (from its inode, time and content), so its
+// holder meets a conflict instead of writing over the edit. Read takes no lock and never waits for writers.
+//
+// Outcomes beyond store.h: Read of a damaged file is kUnreadable with a version that Update accepts. A full
+// disk, missing rights, a missing directory are kUnknown with the old content intact and a detail that says
+// so. A disk that hangs: every call returns at its deadline (BoundedWorker). Thread rules: thread-safe.
+// Processes: any number. Not to be used across fork(): open one in each process.
+#ifndef MAINSTAY_LIB_LEASE_FILE_STORE_H_
+#define MAINSTAY_LIB_LEASE_FILE_STORE_H_
+
+#include <sys/types.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "lib/base/file.h"
+#include "lib/lease/bounded_worker.h"
+#include "lib/lease/store.h"
+
+namespace mainstay::lease {
+
+struct FileStoreOptions {
+  mode_t mode = 0600;      // of lock.json
+  mode_t dir_mode = 0700;  // of directories that have to be made
+  // For tests: takes the place of fsync(2).
+  int (*fsync_for_test)(int fd) = nullptr;
+  // For tests: no inotify, WaitChange polls.
+  bool poll_only = false;
+};
+
+class FileStore : public Store {
+ public:
+  // Makes the directory when it is missing (also its parents).
+  static absl::StatusOr<std::unique_ptr<FileStore>> Open(const std::string& dir,
+                                                         FileStoreOptions options = {});
+
+  StoreAnswer Read(MonoTime deadline) override;
+  StoreAnswer Create(const Document& document, MonoTime deadline) override;
+  StoreAnswer Update(const Document& document, const std::string& if_version, MonoTime deadline) override;
+  bool WaitChange(const std::string& seen, MonoTime deadline) override;
+  void Interrupt() override;
+  std::string Describe() const override { return "file:" + dir_; }
+
+ private:
+  FileStore(std::string dir, FileStoreOptions options, UniqueFd wake)
+      : dir_(std::move(dir)), options_(options), wake_(std::move(wake)) {}
+  StoreAnswer Run(StoreAnswer (*call)(const std::string& dir, const FileStoreOptions&, const Document&,
+                                      const std::string& if_version, MonoTime deadline),
+                  const Document& document, const std::string& if_version, MonoTime deadline);
+  std::optional<std::string> CurrentVersion();  // nothing: it cannot be read now
+  // Waits for a change of the directory, the eventfd or `deadline`. True: interrupted.
+  bool WaitOnce(int inotify_fd, MonoTime deadline);
+
+  const std::string dir_;
+  const FileStoreOptions options_;
+  const UniqueFd wake_;  // eventfd of Interrupt
+  BoundedWorker worker_;
+};
+
+}  // namespace mainstay::lease
+
+#endif  // MAINSTAY_LIB_LEASE_FILE_STORE_H_
