@@ -16,7 +16,7 @@
 namespace mainstay::shim::wire {
 
 inline constexpr uint32_t kMagic = 0x3148534dU;  // "MSH1"
-inline constexpr uint8_t kVersion = 1;           // both ends must have the same; the shim's answer to kHello tells its own
+inline constexpr uint8_t kProtocol = 1;          // both ends must have the same; the shim's answer to kHello tells its own
 inline constexpr size_t kMaxPayload = 8192;
 
 enum class Verb : uint8_t {
@@ -246,12 +246,14 @@ struct State {
   int32_t pid;           // main process, 0 none
   Phase phase;
   Mode mode;
+  uint16_t pad1;
   StartKind kind;        // of the last start
   uint32_t flags;        // StateFlags
   uint32_t tool_id;      // the running tool, 0 none
   uint32_t last_tool_id; // the last one that ended
   ToolEnd last_tool_end;
   int32_t last_tool_status;
+  uint32_t pad2;
   ExitedEvent last_exit;   // starts = 0: none yet
   FencedEvent last_fence;  // deadline = 0: none yet
   uint32_t fences;         // how often a deadline passed
@@ -259,11 +261,12 @@ struct State {
   int64_t max_lateness;    // worst killed_at - deadline
   int64_t max_emptying;    // worst empty_at - killed_at
 };
+static_assert(sizeof(State) == 168 && sizeof(ExitedEvent) == 32 && sizeof(RunTool) == 16, "no hidden padding");
 
 // ---- reading and writing; used by both ends and the fuzz target ----
 
 inline Header MakeHeader(Verb verb, uint32_t seq, size_t length, Code code = Code::kOk) {
-  return Header{kMagic, kVersion, verb, static_cast<uint16_t>(length), seq, code};
+  return Header{kMagic, kProtocol, verb, static_cast<uint16_t>(length), seq, code};
 }
 
 // Checks a packet of `size` bytes. Returns false (and the connection must be closed) unless it is one whole frame.
