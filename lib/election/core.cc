@@ -7,7 +7,8 @@
 namespace mainstay::election {
 namespace {
 
-// A row that fires changes its own condition; should one not, this bound turns an endless loop into a late transition.
+// A row that fires changes its own condition; should one not, this bound turns an endless loop into a late
+// transition.
 constexpr int kMaxRowsPerStep = 16;
 
 bool Fire(Context& c) {
@@ -87,13 +88,15 @@ PeerReport Describe(const State& s, MonoTime now) {
   p.self.data_nonce = s.db.data_nonce;
   p.record_epoch = Present(s) ? s.view->epoch : 0;
   p.promised = s.memory.promised;
-  p.leads = Permitted(s, now) && (s.phase == Phase::kPrimary || s.phase == Phase::kOpening || s.phase == Phase::kHandover);
+  p.leads = Permitted(s, now) &&
+            (s.phase == Phase::kPrimary || s.phase == Phase::kOpening || s.phase == Phase::kHandover);
   p.db_running = s.db.state == DbState::kRunning;
   p.empty = s.db_known && s.db.empty && s.set->database;
   p.system_id = s.db.system_id;
   p.position = OwnPosition(s);
-  p.can_vote = !s.frozen && !s.set->self.no_failover && Present(s) && s.db.streaming_from == s.view->holder_name &&
-               s.memory.lineage >= s.view->base && s.memory.lineage > 0;
+  p.can_vote = !s.frozen && !s.set->self.no_failover && Present(s) &&
+               s.db.streaming_from == s.view->holder_name && s.memory.lineage >= s.view->base &&
+               s.memory.lineage > 0;
   p.record_age = now - s.seen_at;
   p.stream_age = now - StreamAt(s);
   return p;

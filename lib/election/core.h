@@ -1,14 +1,16 @@
 // The core: who is primary, decided by a pure function. No clock, no I/O, no threads, no randomness.
 //
 //   State s = Start(settings, memory, now);
-//   for (;;) { Result r = Step(std::move(s), event, now); s = std::move(r.state); execute(r.actions); wait until r.wake; }
+//   for (;;) { Result r = Step(std::move(s), event, now); s = std::move(r.state); execute(r.actions); wait
+//   until r.wake; }
 //
-// Step first takes the event into the state (facts, answers to others), then fires the rows of the table (table.h) whose
-// phase and condition fit, until none does. Actions are to be executed in their order; outcomes come back as events.
-// One lock request and one engine operation are outstanding at a time; every request is answered by exactly one event (a
-// time-out is an answer too: kUnknown / ok=false).
+// Step first takes the event into the state (facts, answers to others), then fires the rows of the table
+// (table.h) whose phase and condition fit, until none does. Actions are to be executed in their order;
+// outcomes come back as events. One lock request and one engine operation are outstanding at a time; every
+// request is answered by exactly one event (a time-out is an answer too: kUnknown / ok=false).
 //
-// Thread rules: State is a value; concurrent Steps on different states are fine. Step never fails and never throws.
+// Thread rules: State is a value; concurrent Steps on different states are fine. Step never fails and never
+// throws.
 #ifndef MAINSTAY_LIB_ELECTION_CORE_H_
 #define MAINSTAY_LIB_ELECTION_CORE_H_
 

@@ -26,10 +26,10 @@ struct Context {
 // ---- facts (facts.cc) ----
 bool StoreIdle(const State& s);
 bool EngineIdle(const State& s);
-bool Present(const State& s);     // the lock was last seen there and sound
-bool ViewMine(const State& s);    // it names this incarnation
+bool Present(const State& s);                  // the lock was last seen there and sound
+bool ViewMine(const State& s);                 // it names this incarnation
 bool Permitted(const State& s, MonoTime now);  // holder with a running permission
-bool SyncMode(const State& s);    // guarded or strict in force
+bool SyncMode(const State& s);                 // guarded or strict in force
 Durability Wish(const State& s);
 Position OwnPosition(const State& s);
 const Peer* FindPeer(const State& s, const Name& name);
@@ -50,7 +50,7 @@ void Write(Context& c, Record next, Purpose purpose);
 void StartEngine(Context& c, Engine op);
 void StartKill(Context& c);
 void Remember(Context& c, const Record& record);  // a record's content into the memory
-void Grant(Context& c, MonoTime sent_at);         // an acknowledged write of the holder extends its permission
+void Grant(Context& c, MonoTime sent_at);  // an acknowledged write of the holder extends its permission
 void LoseLead(Context& c);
 void AnswerPerson(Context& c, AdminStatus status, std::string message);
 void Retry(Context& c, MonoTime* at, int failures);
@@ -95,6 +95,11 @@ Record AcquiredRecord(const Context& c);
 
 // ---- rows ----
 void AddHolderRows(std::vector<Row>* t);
+bool Dead(const State& s);        // the own database is known to be gone
+bool MayWrite(const Context& c);  // a write to the lock is allowed now (R2)
+void GiveUp(Context& c);          // kill the database, then give the lock up
+void AddOpenRows(std::vector<Row>* t);
+void AddAdminRows(std::vector<Row>* t);
 void AddPrimaryRows(std::vector<Row>* t);
 void AddReplicaRows(std::vector<Row>* t);
 void AddCandidateRows(std::vector<Row>* t);
@@ -102,7 +107,9 @@ void AddHouseRows(std::vector<Row>* t);
 
 constexpr uint32_t In(Phase p) { return 1u << static_cast<uint8_t>(p); }
 template <typename... P>
-constexpr uint32_t In(Phase p, P... rest) { return In(p) | In(rest...); }
+constexpr uint32_t In(Phase p, P... rest) {
+  return In(p) | In(rest...);
+}
 inline constexpr uint32_t kAnyPhase = (1u << kPhases) - 1;
 
 }  // namespace mainstay::election

@@ -23,7 +23,8 @@ void SendRead(Context& c) {
 
 namespace {
 
-// Takes what the members last said of themselves (addresses, incarnation, tags) into the record; new ones join.
+// Takes what the members last said of themselves (addresses, incarnation, tags) into the record; new ones
+// join.
 void MergeMembers(const Context& c, Record* r) {
   auto merge = [&](const Member& m) {
     if (m.name.empty()) return;
@@ -41,7 +42,8 @@ void MergeMembers(const Context& c, Record* r) {
   merge(self);
   for (const Peer& p : c.s.peers) {
     // A member with foreign data is not of this cluster.
-    if (!p.report.system_id.empty() && !r->cluster_id.empty() && p.report.system_id != r->cluster_id) continue;
+    if (!p.report.system_id.empty() && !r->cluster_id.empty() && p.report.system_id != r->cluster_id)
+      continue;
     if (c.now - p.at > c.set().lease) continue;
     merge(p.report.self);
   }
@@ -63,7 +65,8 @@ void Write(Context& c, Record next, Purpose purpose) {
   State& s = c.s;
   if (s.view != nullptr) {
     const Record& v = *s.view;
-    if (next.voters != v.voters || next.freeze != v.freeze || next.durability != v.durability) s.sync_uncertain = true;
+    if (next.voters != v.voters || next.freeze != v.freeze || next.durability != v.durability)
+      s.sync_uncertain = true;
     Record same = v;
     same.renewal = next.renewal;
     if (same != next || s.lock != LockView::kPresent) next.change = v.change + 1;
@@ -97,7 +100,9 @@ void StartKill(Context& c) {
 void Remember(Context& c, const Record& r) {
   Memory& m = c.s.memory;
   m.max_epoch = std::max(m.max_epoch, r.epoch);
-  if (r.epoch < m.record_epoch || (r.epoch == m.record_epoch && r.change <= m.record_change && m.record_change != 0)) return;
+  if (r.epoch < m.record_epoch ||
+      (r.epoch == m.record_epoch && r.change <= m.record_change && m.record_change != 0))
+    return;
   m.record_epoch = r.epoch;
   m.record_change = r.change;
   m.durability = r.durability;

@@ -1,5 +1,5 @@
-// What can happen to a member, as plain data. The driver (or a simulation) turns the world into these and feeds them to Step.
-// Every time in an event is of the member's own clock.
+// What can happen to a member, as plain data. The driver (or a simulation) turns the world into these and
+// feeds them to Step. Every time in an event is of the member's own clock.
 #ifndef MAINSTAY_LIB_ELECTION_EVENT_H_
 #define MAINSTAY_LIB_ELECTION_EVENT_H_
 
@@ -23,8 +23,10 @@ enum class StoreOutcome : uint8_t {
   kOk,
   kConflict,    // the version was not the expected one, or (create) the object exists
   kNotFound,    // there is no object
-  kUnknown,     // time-out, 429, 5xx, connection lost: it may or may not have happened. Never success, never loss.
-  kUnreadable,  // (read) there is an object under `version` that is damaged or was edited: `problem` says what
+  kUnknown,     // time-out, 429, 5xx, connection lost: it may or may not have happened. Never success, never
+                // loss.
+  kUnreadable,  // (read) there is an object under `version` that is damaged or was edited: `problem` says
+                // what
 };
 struct StoreDone {
   uint64_t id = 0;  // of the request; an answer to an older request is ignored
@@ -34,7 +36,8 @@ struct StoreDone {
   std::optional<Record> record;  // what was read (kRead, kOk)
   std::string problem;           // for people
 };
-// A watch delivered the object unasked (or its deletion: no record and version ""). A hint: never a permission.
+// A watch delivered the object unasked (or its deletion: no record and version ""). A hint: never a
+// permission.
 struct RecordSeen {
   std::string version;
   std::optional<Record> record;
@@ -47,7 +50,7 @@ enum class DbState : uint8_t {
   kStopped,   // no process (asked for, or never started)
   kStarting,  // processes, but no connections yet (recovery)
   kRunning,
-  kDead,      // exited unasked, all processes reaped: positive evidence of the shim
+  kDead,  // exited unasked, all processes reaped: positive evidence of the shim
 };
 enum class Verdict : uint8_t {
   kOk,
@@ -74,7 +77,7 @@ struct DbReport {
   bool empty = false;     // the data directory holds no cluster
   std::string system_id;  // of the data, "" when empty or unknown
   std::string data_nonce;
-  uint64_t offset = 0;    // primary: flushed; standby: received and flushed
+  uint64_t offset = 0;  // primary: flushed; standby: received and flushed
   uint32_t timeline = 0;
   // Standby: whom it is seen streaming from, under which epoch, and when traffic was last seen.
   Name streaming_from;
@@ -86,23 +89,26 @@ struct DbReport {
 
 // ---- operations of the engine, one at a time, in order ----
 enum class EngineOp : uint8_t {
-  kFound,       // create a new cluster in the empty data directory, started as a standby-less primary that is NOT yet reachable (stopped)
-  kFollow,      // be a standby of `leader` under `epoch`: start, repoint, rewind or clone as needed
-  kFreeze,      // stop receiving, read the position, remember the promise durably
-  kPromote,     // standby -> primary with `sync`
-  kReopen,      // stopped or crashed former primary -> primary again, same timeline, with `sync`
-  kSetSync,     // change synchronous replication; done when every walsender has reread it and dropped ones are gone (S4)
-  kStop,        // fast = clean shutdown within a deadline, then kill
-  kKill,        // SIGKILL everything
+  kFound,   // create a new cluster in the empty data directory, started as a standby-less primary that is NOT
+            // yet reachable (stopped)
+  kFollow,  // be a standby of `leader` under `epoch`: start, repoint, rewind or clone as needed
+  kFreeze,  // stop receiving, read the position, remember the promise durably
+  kPromote,  // standby -> primary with `sync`
+  kReopen,   // stopped or crashed former primary -> primary again, same timeline, with `sync`
+  kSetSync,  // change synchronous replication; done when every walsender has reread it and dropped ones are
+             // gone (S4)
+  kStop,     // fast = clean shutdown within a deadline, then kill
+  kKill,     // SIGKILL everything
   kCheckpoint,
-  kRemember,    // make `memory` durable
+  kRemember,  // make `memory` durable
 };
 struct EngineDone {
   uint64_t id = 0;
   EngineOp op = EngineOp::kStop;
   bool ok = false;
-  std::string detail;     // for people
-  // kFreeze, kStop: where the log ends. kSetSync, kPromote, kReopen: primary's position when the new names were in effect everywhere.
+  std::string detail;  // for people
+  // kFreeze, kStop: where the log ends. kSetSync, kPromote, kReopen: primary's position when the new names
+  // were in effect everywhere.
   uint64_t offset = 0;
   uint32_t timeline = 0;
   bool complete = false;  // kStop: clean shutdown, `offset` is the end of the log
@@ -118,21 +124,22 @@ struct FenceArmed {
 // Sent by every member to every other, every heartbeat interval and on each change.
 struct PeerReport {
   Name name;
-  Member self;               // what the record shall say of it
-  Epoch record_epoch = 0;    // of the newest record it read
-  Epoch promised = 0;        // its freeze promise
-  bool leads = false;        // believes that it leads and its permission runs
+  Member self;             // what the record shall say of it
+  Epoch record_epoch = 0;  // of the newest record it read
+  Epoch promised = 0;      // its freeze promise
+  bool leads = false;      // believes that it leads and its permission runs
   bool db_running = false;
-  bool empty = false;        // has no data
+  bool empty = false;  // has no data
   std::string system_id;
   Position position;
-  bool can_vote = false;     // streams from the holder of record_epoch, not no_failover
-  Duration record_age{};     // since it saw the record change
-  Duration stream_age{};     // since it saw replication traffic (max when never)
-  bool lock_changed = false; // "read the lock now": sent when the sender changed it
-  bool take = false;         // "you are the best: take over"
+  bool can_vote = false;      // streams from the holder of record_epoch, not no_failover
+  Duration record_age{};      // since it saw the record change
+  Duration stream_age{};      // since it saw replication traffic (max when never)
+  bool lock_changed = false;  // "read the lock now": sent when the sender changed it
+  bool take = false;          // "you are the best: take over"
 };
-// Why a member wants to take over; a frozen member judges only kSuspected (does it see the primary alive itself?).
+// Why a member wants to take over; a frozen member judges only kSuspected (does it see the primary alive
+// itself?).
 enum class Cause : uint8_t {
   kReleased,   // the holder gave the lock up
   kExpired,    // the record was unchanged for L
@@ -144,7 +151,7 @@ enum class Cause : uint8_t {
 struct FreezeAsked {
   uint64_t ask = 0;  // echoed
   Name from;
-  Epoch epoch = 0;   // the next epoch
+  Epoch epoch = 0;  // the next epoch
   Cause cause = Cause::kSuspected;
 };
 struct FreezeAnswered {
@@ -171,7 +178,16 @@ struct PromiseAnswered {
 };
 
 // ---- people ----
-enum class AdminKind : uint8_t { kSwitchover, kFailover, kPause, kResume, kFence, kUnfence, kSetDurability, kForget };
+enum class AdminKind : uint8_t {
+  kSwitchover,
+  kFailover,
+  kPause,
+  kResume,
+  kFence,
+  kUnfence,
+  kSetDurability,
+  kForget
+};
 struct AdminAsked {
   std::string id;  // idempotency id
   AdminKind kind = AdminKind::kPause;
@@ -187,8 +203,9 @@ struct TagsChanged {
 // The process shall end: hand over if primary.
 struct ShutdownAsked {};
 
-using Event = std::variant<Tick, StoreDone, RecordSeen, DbReport, EngineDone, FenceArmed, PeerReport, FreezeAsked,
-                           FreezeAnswered, PromiseAsked, PromiseAnswered, AdminAsked, TagsChanged, ShutdownAsked>;
+using Event =
+    std::variant<Tick, StoreDone, RecordSeen, DbReport, EngineDone, FenceArmed, PeerReport, FreezeAsked,
+                 FreezeAnswered, PromiseAsked, PromiseAnswered, AdminAsked, TagsChanged, ShutdownAsked>;
 
 }  // namespace mainstay::election
 

@@ -73,17 +73,28 @@ bool Contains(const std::vector<Name>& names, const Name& name) {
 
 const char* ToString(Phase phase) {
   switch (phase) {
-    case Phase::kJoining: return "joining";
-    case Phase::kReplica: return "replica";
-    case Phase::kFreezing: return "freezing";
-    case Phase::kAcquiring: return "acquiring";
-    case Phase::kProbation: return "probation";
-    case Phase::kOpening: return "opening";
-    case Phase::kPrimary: return "primary";
-    case Phase::kHandover: return "handover";
-    case Phase::kStepdown: return "stepdown";
-    case Phase::kReleasing: return "releasing";
-    case Phase::kFenced: return "fenced";
+    case Phase::kJoining:
+      return "joining";
+    case Phase::kReplica:
+      return "replica";
+    case Phase::kFreezing:
+      return "freezing";
+    case Phase::kAcquiring:
+      return "acquiring";
+    case Phase::kProbation:
+      return "probation";
+    case Phase::kOpening:
+      return "opening";
+    case Phase::kPrimary:
+      return "primary";
+    case Phase::kHandover:
+      return "handover";
+    case Phase::kStepdown:
+      return "stepdown";
+    case Phase::kReleasing:
+      return "releasing";
+    case Phase::kFenced:
+      return "fenced";
   }
   return "?";
 }

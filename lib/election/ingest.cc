@@ -1,4 +1,5 @@
-// Events into facts: nothing here decides who leads; it records what was seen, as exactly as the rules need it.
+// Events into facts: nothing here decides who leads; it records what was seen, as exactly as the rules need
+// it.
 #include <algorithm>
 
 #include "lib/election/core_internal.h"
@@ -41,7 +42,8 @@ std::string Doubt(const State& s, const Record& r) {
     return "the record is of cluster id " + r.cluster_id + ", these data are of " + m.cluster_id;
   if (r.epoch < m.record_epoch || (r.epoch == m.record_epoch && r.change < m.record_change))
     return "the record is older (epoch " + std::to_string(r.epoch) + " change " + std::to_string(r.change) +
-           ") than what was seen (epoch " + std::to_string(m.record_epoch) + " change " + std::to_string(m.record_change) + ")";
+           ") than what was seen (epoch " + std::to_string(m.record_epoch) + " change " +
+           std::to_string(m.record_change) + ")";
   return "";
 }
 
@@ -54,6 +56,8 @@ void See(Context& c, const std::string& version, const Record& record, bool read
     }
     return;
   }
+  if (record.holder != s.set->identity && version != s.version)
+    s.tried_epoch = 0;  // a late write of mine cannot land any more
   const bool older = s.view != nullptr && s.lock == LockView::kPresent && Older(record, *s.view);
   std::string doubt = Doubt(s, record);
   if (!read && (older || !doubt.empty() || s.lead)) {
@@ -67,6 +71,8 @@ void See(Context& c, const std::string& version, const Record& record, bool read
     return;
   }
   if (older && doubt.empty()) doubt = "the record is older than what was seen";
+  s.foreign =
+      !s.memory.cluster_id.empty() && !record.cluster_id.empty() && record.cluster_id != s.memory.cluster_id;
   if (!doubt.empty()) {
     SeeDamaged(c, version, std::move(doubt));
     return;
@@ -104,8 +110,8 @@ void Acknowledged(Context& c, const StoreRequest& req, const std::string& versio
     case Purpose::kAcquire:
       s.memory.held = req.record->epoch;
       s.tried_epoch = 0;
-      // R4: whoever made a missing record acts only after L of unbroken holding; the lost-record path with every known
-      // member frozen for this candidate alone needs no such wait.
+      // R4: whoever made a missing record acts only after L of unbroken holding; the lost-record path with
+      // every known member frozen for this candidate alone needs no such wait.
       if (s.probation) {
         s.probation_until = c.now + LeaseWait(s);
       } else {
@@ -182,8 +188,9 @@ void IngestDb(Context& c, const DbReport& e) {
     s.memory.lineage = 0;  // what was promised of the data went with them
     s.memory.held = 0;
   }
-  if (!e.streaming_from.empty() && Present(s) && !s.frozen && !s.memory.detached && e.streaming_from == s.view->holder_name &&
-      e.streaming_epoch == s.view->epoch && s.memory.lineage != e.streaming_epoch) {
+  if (!e.streaming_from.empty() && Present(s) && !s.frozen && !s.memory.detached &&
+      e.streaming_from == s.view->holder_name && e.streaming_epoch == s.view->epoch &&
+      s.memory.lineage != e.streaming_epoch) {
     s.memory.lineage = e.streaming_epoch;
   }
   if (s.open_epoch == 0) return;
@@ -266,7 +273,8 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
     case EngineOp::kRemember:
       break;
   }
-  if (op.op == EngineOp::kFreeze || op.op == EngineOp::kRemember || op.op == EngineOp::kPromote || op.op == EngineOp::kReopen)
+  if (op.op == EngineOp::kFreeze || op.op == EngineOp::kRemember || op.op == EngineOp::kPromote ||
+      op.op == EngineOp::kReopen)
     s.saved = op.memory;
 }
 

@@ -28,18 +28,27 @@ std::string RefuseFreeze(const Context& c, const FreezeAsked& e) {
   const Memory& m = s.memory;
   if (!c.set().database) return "no database here";
   if (e.epoch < m.promised) return "already promised to epoch " + std::to_string(m.promised);
-  if (Present(s) && e.epoch <= s.view->epoch) return "the record is at epoch " + std::to_string(s.view->epoch) + " already";
-  if (e.epoch <= m.record_epoch && e.cause != Cause::kLost) return "epoch " + std::to_string(m.record_epoch) + " was seen";
-  // In the lost-record path a promise is given to one candidate only, so that two cannot both act on the same epoch.
-  if (!m.promised_to.empty() && e.epoch == m.promised && m.promised_to != e.from) return "promised to " + m.promised_to;
-  if (e.cause == Cause::kLost && e.epoch == m.promised && m.promised_to != e.from) return "epoch already promised";
+  if (Present(s) && e.epoch <= s.view->epoch)
+    return "the record is at epoch " + std::to_string(s.view->epoch) + " already";
+  if (e.epoch <= m.record_epoch && e.cause != Cause::kLost)
+    return "epoch " + std::to_string(m.record_epoch) + " was seen";
+  // In the lost-record path a promise is given to one candidate only, so that two cannot both act on the same
+  // epoch.
+  if (!m.promised_to.empty() && e.epoch == m.promised && m.promised_to != e.from)
+    return "promised to " + m.promised_to;
+  if (e.cause == Cause::kLost && e.epoch == m.promised && m.promised_to != e.from)
+    return "epoch already promised";
   if (Permitted(s, c.now) && s.phase != Phase::kReleasing) return "I lead and my permission runs";
   if (s.phase == Phase::kAcquiring && !StoreIdle(s)) return "I am taking the lock";
   if (c.now < s.promised_until) return "I promised the holder not to take over";
   if (Present(s) && s.view->paused && e.cause != Cause::kForced && !s.view->release.released) return "paused";
-  if (e.cause == Cause::kSuspected && Present(s) && !s.view->release.released && s.view->holder_name != c.set().self.name) {
-    if (c.now - s.seen_at < c.set().suspicion) return "I saw the lock renewed " + Seconds(c.now - s.seen_at) + " ago";
-    if (c.now - StreamAt(s) < c.set().suspicion) return "I saw the primary's stream " + Seconds(c.now - StreamAt(s)) + " ago";
+  if (e.cause == Cause::kSuspected && Present(s) && !s.view->release.released &&
+      s.view->holder_name != c.set().self.name) {
+    // A little less than S: the members' silences did not begin at the same moment.
+    const Duration limit = c.set().suspicion * 3 / 4;
+    if (c.now - s.seen_at < limit) return "I saw the lock renewed " + Seconds(c.now - s.seen_at) + " ago";
+    if (c.now - StreamAt(s) < limit)
+      return "I saw the primary's stream " + Seconds(c.now - StreamAt(s)) + " ago";
   }
   return "";
 }
@@ -49,7 +58,8 @@ std::string RefuseFreeze(const Context& c, const FreezeAsked& e) {
 void AnswerFreezeWaiters(Context& c, bool ok, const std::string& why) {
   for (const FreezeAsked& w : c.s.freeze_waiters) {
     const bool fits = w.epoch == c.s.memory.promised;
-    c.out.push_back(AnswerFreeze{w.from, Answer(c, w, ok && fits, ok && !fits ? "another epoch was promised meanwhile" : why)});
+    c.out.push_back(AnswerFreeze{
+        w.from, Answer(c, w, ok && fits, ok && !fits ? "another epoch was promised meanwhile" : why)});
   }
   c.s.freeze_waiters.clear();
 }
@@ -76,7 +86,8 @@ void IngestFreezeAsked(Context& c, const FreezeAsked& e) {
     return;
   }
   s.freeze_waiters.push_back(e);
-  if (s.phase == Phase::kFreezing) SetPhase(c, Phase::kReplica);  // a higher epoch than mine: my attempt is void
+  if (s.phase == Phase::kFreezing)
+    SetPhase(c, Phase::kReplica);  // a higher epoch than mine: my attempt is void
   if (!EngineIdle(s) && s.engine.op == EngineOp::kFreeze && s.engine.epoch == e.epoch) return;
   Engine op;
   op.op = s.db.empty ? EngineOp::kRemember : EngineOp::kFreeze;
@@ -99,9 +110,12 @@ void IngestFreezeAnswered(Context& c, const FreezeAnswered& e) {
 void IngestPromiseAsked(Context& c, const PromiseAsked& e) {
   State& s = c.s;
   PromiseAnswered a{e.ask, c.set().self.name, e.epoch, false};
-  // Only to the holder that this member knows, never while an own attempt may still land, never after a freeze.
-  const bool holder = Present(s) && s.view->holder_name == e.from && s.view->epoch == e.epoch && !s.view->release.released;
-  const bool quiet = s.phase == Phase::kReplica && s.tried_epoch == 0 && StoreIdle(s);
+  // Only to the holder that this member knows, never while an own attempt may still land, never after a
+  // freeze.
+  const bool holder =
+      Present(s) && s.view->holder_name == e.from && s.view->epoch == e.epoch && !s.view->release.released;
+  const bool quiet =
+      s.phase == Phase::kReplica && s.tried_epoch == 0 && (StoreIdle(s) || s.store.op == StoreOp::kRead);
   if (holder && quiet && s.memory.promised <= e.epoch) {
     s.promised_until = std::max(s.promised_until, c.now + c.set().lease);
     a.promised = true;
@@ -115,7 +129,8 @@ void IngestPromiseAnswered(Context& c, const PromiseAnswered& e) {
   if (!s.lead || s.view == nullptr || e.epoch != s.view->epoch) return;
   Insert(&s.promise_from, e.from);
   if (s.promise_from.size() < s.promise_needed) return;
-  // Every possible candidate promised to keep still for L from a moment after promise_sent: the same arithmetic as a renewal.
+  // Every possible candidate promised to keep still for L from a moment after promise_sent: the same
+  // arithmetic as a renewal.
   Grant(c, s.promise_sent);
   s.promise_ask = 0;
 }
@@ -147,8 +162,9 @@ std::string RefuseHolderRequest(const Context& c, const AdminAsked& e) {
   const State& s = c.s;
   if (!s.lead || (s.phase != Phase::kPrimary)) {
     const std::string holder = Present(s) && !s.view->release.released ? s.view->holder_name : "";
-    return holder.empty() || holder == c.set().self.name ? "there is no primary that could do it now; see `mainstay status`"
-                                                         : "not the primary: ask " + holder;
+    return holder.empty() || holder == c.set().self.name
+               ? "there is no primary that could do it now; see `mainstay status`"
+               : "not the primary: ask " + holder;
   }
   if (e.kind == AdminKind::kSwitchover && !e.target.empty()) {
     const Member* m = s.view->FindMember(e.target);
@@ -169,7 +185,9 @@ std::string RefuseHolderRequest(const Context& c, const AdminAsked& e) {
 
 void IngestAdmin(Context& c, const AdminAsked& e) {
   State& s = c.s;
-  auto answer = [&](AdminStatus status, std::string text) { c.out.push_back(AnswerAdmin{e.id, status, std::move(text)}); };
+  auto answer = [&](AdminStatus status, std::string text) {
+    c.out.push_back(AnswerAdmin{e.id, status, std::move(text)});
+  };
   if (s.admin.has_value()) {
     if (s.admin->id == e.id) return;  // the same request again: one answer is coming
     answer(AdminStatus::kRefused, "busy with request " + s.admin->id + ": try again when it is done");
@@ -187,7 +205,9 @@ void IngestAdmin(Context& c, const AdminAsked& e) {
     case AdminKind::kFailover: {
       const bool alive = Present(s) && !s.view->release.released && c.now - s.seen_at < LeaseWait(s);
       if (s.lead || (alive && s.view->holder_name != c.set().self.name && !e.force)) {
-        answer(AdminStatus::kRefused, "the primary " + s.view->holder_name + " holds a running lease: use switchover, or wait until its lease ends");
+        answer(AdminStatus::kRefused,
+               "the primary " + s.view->holder_name +
+                   " holds a running lease: use switchover, or wait until its lease ends");
         return;
       }
       s.forced_until = c.now + LeaseWait(s) * 3;

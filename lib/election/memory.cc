@@ -29,7 +29,9 @@ using Json = nlohmann::json;
 
 bool Int(const Json& j, const char* name, int64_t* out) {
   auto it = j.find(name);
-  if (it == j.end() || !it->is_number_integer() || (it->is_number_unsigned() && it->get<uint64_t>() > INT64_MAX)) return false;
+  if (it == j.end() || !it->is_number_integer() ||
+      (it->is_number_unsigned() && it->get<uint64_t>() > INT64_MAX))
+    return false;
   *out = it->get<int64_t>();
   return *out >= 0;
 }
@@ -62,7 +64,8 @@ std::optional<Memory> DecodeMemory(const std::string& text, std::string* problem
   constexpr size_t kMaxBytes = 64 * 1024;
   auto bad = [&](const std::string& what) -> std::optional<Memory> {
     *problem = "the election's memory file is damaged (" + what +
-               "): it holds promises that keep acknowledged writes safe; restore it, or re-initialise this member with `mainstay reinit`";
+               "): it holds promises that keep acknowledged writes safe; restore it, or re-initialise this "
+               "member with `mainstay reinit`";
     return std::nullopt;
   };
   if (text.size() > kMaxBytes) return bad("larger than 64 KiB");

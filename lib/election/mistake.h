@@ -1,6 +1,7 @@
-// Mistakes that peers made or that the models can switch on (reliability.md's tables are summarised in docs/SIMULATION.md):
-// the simulation is tested by switching each on and finding a violation. In the product Mistake() is a constant false and
-// the compiler removes every trace; only the target mainstay_election_mistakes is built with MAINSTAY_MISTAKES.
+// Mistakes that peers made or that the models can switch on (reliability.md's tables are summarised in
+// docs/SIMULATION.md): the simulation is tested by switching each on and finding a violation. In the product
+// Mistake() is a constant false and the compiler removes every trace; only the target
+// mainstay_election_mistakes is built with MAINSTAY_MISTAKES.
 #ifndef MAINSTAY_LIB_ELECTION_MISTAKE_H_
 #define MAINSTAY_LIB_ELECTION_MISTAKE_H_
 

@@ -1,10 +1,12 @@
-// The record: the one object per cluster that holds the lock and the cluster's state, so that every decision is one
-// compare-and-swap (docs/ARCHITECTURE.md). Written only by its holder, or by a candidate that becomes it.
+// The record: the one object per cluster that holds the lock and the cluster's state, so that every decision
+// is one compare-and-swap (docs/ARCHITECTURE.md). Written only by its holder, or by a candidate that becomes
+// it.
 //
 // A record is encoded into three strings (Document) that every store keeps together under one version:
-//   leader   client-go's LeaderElectionRecord as JSON with whole seconds (annotation control-plane.alpha.kubernetes.io/leader)
-//   renewal  a counter, so that two renewals inside one second differ (annotation mainstay.io/renewal)
-//   state    everything else as JSON (data.state), with a check over all of it and the holder: an edit by hand is seen
+//   leader   client-go's LeaderElectionRecord as JSON with whole seconds (annotation
+//   control-plane.alpha.kubernetes.io/leader) renewal  a counter, so that two renewals inside one second
+//   differ (annotation mainstay.io/renewal) state    everything else as JSON (data.state), with a check over
+//   all of it and the holder: an edit by hand is seen
 //
 // Thread rules: plain values.
 #ifndef MAINSTAY_LIB_ELECTION_RECORD_H_
@@ -19,12 +21,14 @@
 
 namespace mainstay::election {
 
-// Fencing token: rises with each acquisition of the lock, never falls, also after the object was deleted. 0 is "none".
+// Fencing token: rises with each acquisition of the lock, never falls, also after the object was deleted. 0
+// is "none".
 using Epoch = int64_t;
 // A member's stable name (its pod's name): [a-z0-9-]{1,40}.
 using Name = std::string;
 
-// How many copies an acknowledged write has. The mode in the record is the one in force, not the one wished for.
+// How many copies an acknowledged write has. The mode in the record is the one in force, not the one wished
+// for.
 enum class Durability : uint8_t {
   kAsync,    // the primary acknowledges alone; a failover may lose the last moments
   kGuarded,  // standbys acknowledge; when none is left, writes go on after the record says so
@@ -64,7 +68,8 @@ struct Pending {
 // What the holder leaves behind when it gives up the lock in good order.
 struct Release {
   bool released = false;
-  // True when the database was stopped cleanly and `final` is the end of its log: whoever has it all is complete.
+  // True when the database was stopped cleanly and `final` is the end of its log: whoever has it all is
+  // complete.
   bool complete = false;
   Position final;
   Name from;  // who released
@@ -75,8 +80,8 @@ struct Release {
 struct HistoryEntry {
   Epoch epoch = 0;
   Name holder;
-  std::string reason;    // row id of the decision
-  int64_t unix_ms = 0;   // wall clock, for people
+  std::string reason;   // row id of the decision
+  int64_t unix_ms = 0;  // wall clock, for people
   friend bool operator==(const HistoryEntry&, const HistoryEntry&) = default;
 };
 
@@ -89,17 +94,20 @@ struct Record {
   std::string holder;      // identity "<name>_<uid>_<nonce>"; empty when released
   Name holder_name;        // member name of the holder; of the last holder when released
   Epoch epoch = 0;
-  // Epoch since which the data have had this holder's reign without a break: members with base <= lineage <= epoch are on it.
+  // Epoch since which the data have had this holder's reign without a break: members with base <= lineage <=
+  // epoch are on it.
   Epoch base = 0;
   // Counts renewals: rises with every write of the record.
   int64_t renewal = 0;
-  // Counts changes of content (everything but renewal and times) within an epoch; with epoch it orders records.
+  // Counts changes of content (everything but renewal and times) within an epoch; with epoch it orders
+  // records.
   int64_t change = 0;
   Duration lease{};  // L: how long candidates wait
   Durability durability = Durability::kGuarded;
-  // The sync set: an acknowledged write of this epoch is on at least |voters| - freeze + 1 of the voters (rules S1-S4).
-  std::vector<Name> voters;  // sorted
-  int32_t freeze = 0;        // q: how many voters a takeover must freeze
+  // The sync set: an acknowledged write of this epoch is on at least |voters| - freeze + 1 of the voters
+  // (rules S1-S4).
+  std::vector<Name> voters;     // sorted
+  int32_t freeze = 0;           // q: how many voters a takeover must freeze
   std::vector<Member> members;  // sorted by name
   bool paused = false;
   std::optional<Pending> pending;
@@ -121,13 +129,15 @@ struct Document {
 
 inline constexpr size_t kMaxDocumentBytes = 256 * 1024;
 
-// Encodes with `unix_ms` as renewTime (and as acquireTime when `acquired`; otherwise the previous one in `acquire_unix_ms`).
+// Encodes with `unix_ms` as renewTime (and as acquireTime when `acquired`; otherwise the previous one in
+// `acquire_unix_ms`).
 Document Encode(const Record& record, int64_t unix_ms, int64_t acquire_unix_ms);
 
 struct Decoded {
   std::optional<Record> record;  // absent: unreadable
   int64_t acquire_unix_ms = 0;
-  std::string problem;  // why it is unreadable, or what was edited by hand ("" = sound): names the field, the value, the remedy
+  std::string problem;  // why it is unreadable, or what was edited by hand ("" = sound): names the field, the
+                        // value, the remedy
 };
 // Never fails hard: damage is an answer. A record whose check does not fit has `problem` set and no `record`.
 Decoded Decode(const Document& document);

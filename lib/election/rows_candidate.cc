@@ -10,16 +10,20 @@ bool Moved(const Context& c) {
   return s.must_read || s.version != s.attempt.version || s.lock == LockView::kUnread;
 }
 void ActMoved(Context& c) {
-  c.facts = Present(c.s) ? "epoch " + std::to_string(c.s.view->epoch) + ", holder " + c.s.view->holder_name : "the record changed";
+  c.facts = Present(c.s) ? "epoch " + std::to_string(c.s.view->epoch) + ", holder " + c.s.view->holder_name
+                         : "the record changed";
   SetPhase(c, Phase::kReplica);
   c.s.next_attempt = c.now;
 }
 
-bool Takes(const Context& c) { return StoreIdle(c.s) && EngineIdle(c.s) && Judge(c.s, c.now).judgement == Judgement::kTake; }
+bool Takes(const Context& c) {
+  return StoreIdle(c.s) && EngineIdle(c.s) && Judge(c.s, c.now).judgement == Judgement::kTake;
+}
 void ActTake(Context& c) {
   State& s = c.s;
   c.facts = "epoch " + std::to_string(s.attempt.epoch) + "; " + Judge(s, c.now).why;
-  // Alone on a missing record: with every known member frozen for this candidate nobody else can act; else L must pass first.
+  // Alone on a missing record: with every known member frozen for this candidate nobody else can act; else L
+  // must pass first.
   const bool sync = SyncMode(s) && c.set().database;
   s.probation = s.lock == LockView::kAbsent && !sync && !Mistake(M::kCreateNow) && !Mistake(M::kWaitCreate);
   s.reopen = false;
@@ -48,7 +52,7 @@ void ActBlocked(Context& c) {
   s.attempt.verdict = v.why;
   s.attempt.ask = 0;
   SetPhase(c, Phase::kReplica);
-  Retry(c, &s.next_attempt, std::min(s.attempts, 3));
+  Retry(c, &s.next_attempt, s.attempts);
   s.must_read = true;
 }
 
@@ -58,12 +62,14 @@ void ActWon(Context& c) {
   c.facts = "epoch " + std::to_string(s.view->epoch);
   s.attempts = 0;
   s.open_failed = false;
-  s.handover_step = 0;
   s.forced_until = MonoTime();
   SetPhase(c, Phase::kOpening);
   c.out.push_back(Notify{"", true, false});
 }
-bool OnProbation(const Context& c) { return StoreIdle(c.s) && c.s.probation && ViewMine(c.s) && !c.s.must_read && c.s.version == c.s.acked_version; }
+bool OnProbation(const Context& c) {
+  return StoreIdle(c.s) && c.s.probation && ViewMine(c.s) && !c.s.must_read &&
+         c.s.version == c.s.acked_version;
+}
 bool LostRace(const Context& c) { return StoreIdle(c.s); }
 void ActLostRace(Context& c) {
   State& s = c.s;
@@ -81,25 +87,43 @@ bool ProbationOver(const Context& c) { return c.s.lead && !c.s.probation; }
 void AddCandidateRows(std::vector<Row>* t) {
   constexpr uint32_t freezing = In(Phase::kFreezing);
   constexpr uint32_t acquiring = In(Phase::kAcquiring);
-  t->push_back({"candidate.moved", freezing, "the lock changed since the freeze began", "The lock changed: the frozen positions were judged against an older one and are void.", "replica", false, Moved, ActMoved});
-  t->push_back({"candidate.take", freezing, "enough members are frozen, and none of them has more than this one",
-                "Nothing that was acknowledged can be missing here, and nothing more can be acknowledged elsewhere: take the lock.", "acquiring", false, Takes, ActTake});
-  t->push_back({"candidate.yield", freezing, "enough members are frozen, but another has more", "Another member is ahead: let it take over.", "replica", false, Other, ActOther});
-  t->push_back({"candidate.blocked", freezing, "too few members answered, or nobody who may lead has the data",
-                "Taking over could lose an acknowledged write, or the primary is alive: do not.", "replica", false, Blocked, ActBlocked});
-  t->push_back({"acquire.won", acquiring, "the compare-and-swap was acknowledged", "The lock is ours.", "opening", false, Won, ActWon});
-  t->push_back({"acquire.probation", acquiring, "the record was made, or names this member by a late write", "The record is made: act only after it stayed for the lease duration.", "probation", false, OnProbation,
-                [](Context& c) { SetPhase(c, Phase::kProbation); c.facts = "for " + Seconds(LeaseWait(c.s)); }});
-  t->push_back({"acquire.lost", acquiring, "it was not acknowledged", "The lock was not taken: look again.", "replica", false, LostRace, ActLostRace});
-  t->push_back({"probation.over", In(Phase::kProbation), "the record stayed for the lease duration", "The record stayed: the lock is ours.", "opening", false, ProbationOver, ActWon});
+  t->push_back({"candidate.moved", freezing, "the lock changed since the freeze began",
+                "The lock changed: the frozen positions were judged against an older one and are void.",
+                "replica", false, Moved, ActMoved});
+  t->push_back({"candidate.take", freezing,
+                "enough members are frozen, and none of them has more than this one",
+                "Nothing that was acknowledged can be missing here, and nothing more can be acknowledged "
+                "elsewhere: take the lock.",
+                "acquiring", false, Takes, ActTake});
+  t->push_back({"candidate.yield", freezing, "enough members are frozen, but another has more",
+                "Another member is ahead: let it take over.", "replica", false, Other, ActOther});
+  t->push_back({"candidate.blocked", freezing,
+                "too few members answered, or nobody who may lead has the data",
+                "Taking over could lose an acknowledged write, or the primary is alive: do not.", "replica",
+                false, Blocked, ActBlocked});
+  t->push_back({"acquire.won", acquiring, "the compare-and-swap was acknowledged", "The lock is ours.",
+                "opening", false, Won, ActWon});
+  t->push_back({"acquire.probation", acquiring, "the record was made, or names this member by a late write",
+                "The record is made: act only after it stayed for the lease duration.", "probation", false,
+                OnProbation, [](Context& c) {
+                  SetPhase(c, Phase::kProbation);
+                  c.facts = "for " + Seconds(LeaseWait(c.s));
+                }});
+  t->push_back({"acquire.lost", acquiring, "it was not acknowledged", "The lock was not taken: look again.",
+                "replica", false, LostRace, ActLostRace});
+  t->push_back({"probation.over", In(Phase::kProbation), "the record stayed for the lease duration",
+                "The record stayed: the lock is ours.", "opening", false, ProbationOver, ActWon});
 }
 
 void AddHouseRows(std::vector<Row>* t) {
   t->push_back({"lock.read", kAnyPhase, "the lock must be looked at", "Read the lock.", "", true,
-                [](const Context& c) { return c.s.must_read && StoreIdle(c.s) && c.now >= c.s.next_read; }, SendRead});
-  t->push_back({"memory.save", In(Phase::kReplica, Phase::kPrimary, Phase::kFenced), "what must survive a restart changed", "Make the memory durable.", "", true,
+                [](const Context& c) { return c.s.must_read && StoreIdle(c.s) && c.now >= c.s.next_read; },
+                SendRead});
+  t->push_back({"memory.save", In(Phase::kReplica, Phase::kPrimary, Phase::kFenced),
+                "what must survive a restart changed", "Make the memory durable.", "", true,
                 [](const Context& c) {
-                  return c.set().database && EngineIdle(c.s) && c.now >= c.s.engine_retry && !(c.s.memory == c.s.saved);
+                  return c.set().database && EngineIdle(c.s) && c.now >= c.s.engine_retry &&
+                         !(c.s.memory == c.s.saved);
                 },
                 [](Context& c) {
                   Engine op;

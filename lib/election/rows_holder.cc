@@ -4,8 +4,8 @@
 namespace mainstay::election {
 namespace {
 
-constexpr uint32_t kHolding = In(Phase::kProbation, Phase::kOpening, Phase::kPrimary, Phase::kHandover, Phase::kReleasing,
-                                 Phase::kStepdown);
+constexpr uint32_t kHolding = In(Phase::kProbation, Phase::kOpening, Phase::kPrimary, Phase::kHandover,
+                                 Phase::kReleasing, Phase::kStepdown);
 
 bool MayBeOpen(const State& s) {
   return s.open_epoch != 0 || s.db.writable ||
@@ -41,8 +41,9 @@ bool Foreign(const Context& c) {
 
 void ActForeign(Context& c) {
   c.facts = c.s.lock == LockView::kDamaged ? c.s.lock_problem
-            : c.s.view->release.released   ? "released by " + c.s.view->release.from
-                                           : "held by " + c.s.view->holder_name + " under epoch " + std::to_string(c.s.view->epoch);
+            : c.s.view->release.released
+                ? "released by " + c.s.view->release.from
+                : "held by " + c.s.view->holder_name + " under epoch " + std::to_string(c.s.view->epoch);
   Fall(c);
 }
 
@@ -54,14 +55,17 @@ void ActExpired(Context& c) {
   if (Mistake(M::kFastPath)) c.s.must_read = false;
 }
 
-bool ProbationGone(const Context& c) { return c.s.phase == Phase::kProbation && c.s.lock != LockView::kPresent; }
+bool ProbationGone(const Context& c) {
+  return c.s.phase == Phase::kProbation && c.s.lock != LockView::kPresent;
+}
 
-// R8: inside its permission an asynchronous holder makes the missing record again at once, under a new epoch. With a sync set
-// it must not (Q4): it goes on until its permission ends, and the lost-record path finds the next holder.
+// R8: inside its permission an asynchronous holder makes the missing record again at once, under a new epoch.
+// With a sync set it must not (Q4): it goes on until its permission ends, and the lost-record path finds the
+// next holder.
 bool Recreate(const Context& c) {
   const State& s = c.s;
-  return Permitted(s, c.now) && s.lock == LockView::kAbsent && StoreIdle(s) && s.view != nullptr && c.now >= s.next_read &&
-         (s.view->durability == Durability::kAsync || !c.set().database);
+  return Permitted(s, c.now) && s.lock == LockView::kAbsent && StoreIdle(s) && s.view != nullptr &&
+         c.now >= s.next_read && (s.view->durability == Durability::kAsync || !c.set().database);
 }
 void ActRecreate(Context& c) {
   Record r = NextRecord(c);
@@ -77,6 +81,9 @@ bool ReplicaWritable(const Context& c) {
   if (!c.set().database || s.lead || !s.db.writable || s.db.state != DbState::kRunning) return false;
   if (!EngineIdle(s) && s.engine.op == EngineOp::kKill) return false;
   if (s.phase == Phase::kJoining || (s.phase == Phase::kAcquiring && s.reopen)) return false;
+  // A reign that may be unbroken (the agent restarted, its confirming write is not answered yet) is bounded
+  // by the shim.
+  if (ViewMine(s) && s.view->epoch == s.memory.held && s.fence_until > c.now) return false;
   return !(Present(s) && s.view->paused);
 }
 void ActReplicaWritable(Context& c) {
@@ -115,8 +122,10 @@ void ActRelease(Context& c) {
   r.release.from = c.set().self.name;
   r.release.complete = s.stopped_complete;
   r.release.final = s.stopped_complete ? s.stopped_at : Position{};
-  if (s.admin.has_value() && s.admin->kind == AdminKind::kSwitchover) r.pending = Pending{s.admin->id, s.admin->target};
-  c.facts = s.stopped_complete ? "the log ends at " + std::to_string(s.stopped_at.offset) : "the end of the log is not proven";
+  if (s.admin.has_value() && s.admin->kind == AdminKind::kSwitchover)
+    r.pending = Pending{s.admin->id, s.admin->target};
+  c.facts = s.stopped_complete ? "the log ends at " + std::to_string(s.stopped_at.offset)
+                               : "the end of the log is not proven";
   Write(c, std::move(r), Purpose::kRelease);
   s.lead = false;  // sent is as good as given: it may land at any time
   s.permit_until = MonoTime();
@@ -134,23 +143,34 @@ void ActReleased(Context& c) {
 
 void AddHolderRows(std::vector<Row>* t) {
   t->push_back({"holder.foreign", kHolding, "the lock was read and is not mine",
-                "Somebody else holds or edited the lock: stop writing at once and follow.", "stepdown replica", false, Foreign, ActForeign});
+                "Somebody else holds or edited the lock: stop writing at once and follow.",
+                "stepdown replica", false, Foreign, ActForeign});
   t->push_back({"holder.expired", kHolding, "my permission has run out",
-                "The lock could not be renewed in time: stop writing before anybody else may start.", "stepdown replica", false, Expired, ActExpired});
+                "The lock could not be renewed in time: stop writing before anybody else may start.",
+                "stepdown replica", false, Expired, ActExpired});
   t->push_back({"holder.probation-broken", In(Phase::kProbation), "the record that I made is gone or damaged",
                 "The missing record was made but did not stay: start over.", "replica", false, ProbationGone,
-                [](Context& c) { LoseLead(c); SetPhase(c, Phase::kReplica); }});
-  t->push_back({"holder.recreate", In(Phase::kPrimary, Phase::kOpening), "the lock is missing, asynchronous, inside my permission",
-                "The lock was deleted: make it again under a new epoch and go on writing.", "", false, Recreate, ActRecreate});
-  t->push_back({"any.writable", In(Phase::kReplica, Phase::kFreezing, Phase::kAcquiring, Phase::kFenced, Phase::kReleasing),
+                [](Context& c) {
+                  LoseLead(c);
+                  SetPhase(c, Phase::kReplica);
+                }});
+  t->push_back({"holder.recreate", In(Phase::kPrimary, Phase::kOpening),
+                "the lock is missing, asynchronous, inside my permission",
+                "The lock was deleted: make it again under a new epoch and go on writing.", "", false,
+                Recreate, ActRecreate});
+  t->push_back({"any.writable",
+                In(Phase::kReplica, Phase::kFreezing, Phase::kAcquiring, Phase::kFenced, Phase::kReleasing),
                 "the own database accepts writes without the lock",
-                "This database is writable but the lock is not ours: kill it; it comes back as a standby.", "", false, ReplicaWritable, ActReplicaWritable});
+                "This database is writable but the lock is not ours: kill it; it comes back as a standby.",
+                "", false, ReplicaWritable, ActReplicaWritable});
   t->push_back({"stepdown.done", In(Phase::kStepdown), "every database process is gone",
                 "The database is stopped.", "releasing replica fenced", true, StepdownDone, ActStepdownDone});
   t->push_back({"stepdown.retry", In(Phase::kStepdown), "the database is not known to be stopped",
-                "Kill the database again: it is not known to be stopped.", "", false, StepdownRetry, StartKill});
+                "Kill the database again: it is not known to be stopped.", "", false, StepdownRetry,
+                StartKill});
   t->push_back({"release.write", In(Phase::kReleasing), "the database is stopped and the lock is still mine",
-                "Give the lock up, saying where the log ends, so that the next primary need not wait.", "", false, ReleaseNow, ActRelease});
+                "Give the lock up, saying where the log ends, so that the next primary need not wait.", "",
+                false, ReleaseNow, ActRelease});
   t->push_back({"release.done", In(Phase::kReleasing), "the lock was given up, or may have been",
                 "The lock is given up: tell the others.", "replica fenced", true, Released, ActReleased});
 }

@@ -11,18 +11,22 @@ bool Joined(const Context& c) { return c.s.lock != LockView::kUnread && c.s.db_k
 void ActJoin(Context& c) {
   SetPhase(c, c.s.memory.fenced ? Phase::kFenced : Phase::kReplica);
   c.facts = Present(c.s) ? "holder " + c.s.view->holder_name + ", epoch " + std::to_string(c.s.view->epoch)
-                         : c.s.lock == LockView::kAbsent ? "there is no record" : c.s.lock_problem;
+            : c.s.lock == LockView::kAbsent ? "there is no record"
+                                            : c.s.lock_problem;
   c.out.push_back(Publish{Role::kReplica, c.s.memory.max_epoch, ""});
 }
 
-// ---- the record names this incarnation, but this agent does not lead: it restarted, or its permission lapsed ----
+// ---- the record names this incarnation, but this agent does not lead: it restarted, or its permission
+// lapsed ----
 bool OwnRecord(const Context& c) {
   const State& s = c.s;
-  return ViewMine(s) && !s.lead && StoreIdle(s) && !s.must_read && s.db_known && !s.memory.fenced && !s.shutdown && c.now >= s.next_attempt &&
+  return ViewMine(s) && !s.lead && StoreIdle(s) && !s.must_read && s.db_known && !s.memory.fenced &&
+         !s.shutdown && c.now >= s.next_attempt &&
          s.memory.promised <= std::max(s.view->epoch, s.memory.held);
 }
-// The permission never lapsed (the shim's deadline still stands), or the version is that of the last acknowledged write, or
-// the record has a sync set, which protects by itself: the next acknowledged write confirms it.
+// The permission never lapsed (the shim's deadline still stands), or the version is that of the last
+// acknowledged write, or the record has a sync set, which protects by itself: the next acknowledged write
+// confirms it.
 bool Unbroken(const Context& c) {
   const State& s = c.s;
   const bool known = s.view->epoch == s.memory.held || s.view->epoch == s.tried_epoch;
@@ -34,7 +38,8 @@ bool Unbroken(const Context& c) {
 bool Resume(const Context& c) { return OwnRecord(c) && Unbroken(c); }
 void ActResume(Context& c) {
   State& s = c.s;
-  const bool running = s.db.state == DbState::kRunning && s.db.writable && s.fence_until > c.now && s.view->epoch == s.memory.held;
+  const bool running = s.db.state == DbState::kRunning && s.db.writable && s.fence_until > c.now &&
+                       s.view->epoch == s.memory.held;
   Record r = NextRecord(c);
   // A reign that goes on keeps its epoch; one that lapsed begins anew, over the same data.
   if (!running && s.view->epoch != s.tried_epoch) r.epoch = std::max(s.view->epoch, s.memory.max_epoch) + 1;
@@ -60,11 +65,16 @@ bool SameLeader(const Member& a, const Member& b) {
 }
 bool FollowDue(const Context& c) {
   const State& s = c.s;
-  if (!c.set().database || !Present(s) || s.view->release.released || !EngineIdle(s) || c.now < s.engine_retry) return false;
+  if (!c.set().database || !Present(s) || s.view->release.released || !EngineIdle(s) ||
+      c.now < s.engine_retry)
+    return false;
   if (s.view->holder_name == c.set().self.name || s.memory.fenced || s.shutdown) return false;
-  // Q1: whoever froze or was promoted streams from nobody before it has read a record of another holder, of that epoch or later.
+  // Q1: whoever froze or was promoted streams from nobody before it has read a record of another holder, of
+  // that epoch or later.
   if (s.view->epoch < s.memory.promised && !Mistake(M::kNoSup)) return false;
-  if (!s.memory.promised_to.empty() && s.view->epoch == s.memory.promised && s.memory.promised_to != s.view->holder_name) return false;
+  if (!s.memory.promised_to.empty() && s.view->epoch == s.memory.promised &&
+      s.memory.promised_to != s.view->holder_name)
+    return false;
   const Member* leader = s.view->FindMember(s.view->holder_name);
   if (leader == nullptr || s.db.writable) return false;
   const bool down = s.db.state == DbState::kStopped || s.db.state == DbState::kDead || s.db.empty;
@@ -88,8 +98,11 @@ void ActFollow(Context& c) {
 // ---- founding: no record and no data here ----
 bool FoundDue(const Context& c) {
   const State& s = c.s;
-  if (!c.set().database || s.lock != LockView::kAbsent || !s.db.empty || !StoreIdle(s) || s.must_read || s.shutdown) return false;
-  if (s.memory.fenced || c.set().self.no_failover || c.now < s.next_attempt || !s.memory.cluster_id.empty()) return false;
+  if (!c.set().database || s.lock != LockView::kAbsent || !s.db.empty || !StoreIdle(s) || s.must_read ||
+      s.shutdown)
+    return false;
+  if (s.memory.fenced || c.set().self.no_failover || c.now < s.next_attempt || !s.memory.cluster_id.empty())
+    return false;
   size_t empty = 0;
   for (const Peer& p : s.peers) {
     if (PeerFresh(s, p, c.now) && !p.report.empty) return false;  // somebody has data: they make the record
@@ -133,7 +146,9 @@ bool MayTry(const Context& c, bool suspected_only) {
   const State& s = c.s;
   MonoTime since;
   if (!Trigger(c) || s.must_read) return false;
-  if (c.set().database && !EngineIdle(s) && s.engine.op != EngineOp::kFollow && s.engine.op != EngineOp::kRemember) return false;
+  if (c.set().database && !EngineIdle(s) && s.engine.op != EngineOp::kFollow &&
+      s.engine.op != EngineOp::kRemember)
+    return false;
   const std::optional<Cause> cause = TakeoverCause(s, c.now, &since);
   if (!cause.has_value() || !Confirmed(s, *cause, since)) return false;
   return suspected_only == (*cause == Cause::kSuspected || *cause == Cause::kFrozen);
@@ -143,14 +158,24 @@ void Try(Context& c) {
   MonoTime since;
   const Cause cause = TakeoverCause(s, c.now, &since).value_or(Cause::kExpired);
   switch (cause) {
-    case Cause::kReleased: c.facts = "released by " + s.view->release.from; break;
-    case Cause::kExpired: c.facts = "unchanged for " + Seconds(c.now - s.seen_at); break;
+    case Cause::kReleased:
+      c.facts = "released by " + s.view->release.from;
+      break;
+    case Cause::kExpired:
+      c.facts = "unchanged for " + Seconds(c.now - s.seen_at);
+      break;
     case Cause::kSuspected:
     case Cause::kFrozen:
-      c.facts = "lock silent for " + Seconds(c.now - s.seen_at) + ", stream silent for " + Seconds(c.now - StreamAt(s));
+      c.facts = "lock silent for " + Seconds(c.now - s.seen_at) + ", stream silent for " +
+                Seconds(c.now - StreamAt(s));
       break;
-    case Cause::kLost: c.facts = s.lock == LockView::kAbsent ? "the record is missing for " + Seconds(c.now - s.seen_at) : s.lock_problem; break;
-    case Cause::kForced: c.facts = "an administrator asked"; break;
+    case Cause::kLost:
+      c.facts = s.lock == LockView::kAbsent ? "the record is missing for " + Seconds(c.now - s.seen_at)
+                                            : s.lock_problem;
+      break;
+    case Cause::kForced:
+      c.facts = "an administrator asked";
+      break;
   }
   s.attempts++;
   SetPhase(c, Phase::kFreezing);
@@ -159,7 +184,9 @@ void Try(Context& c) {
 bool TryQuorum(const Context& c) { return MayTry(c, true); }
 bool TryLease(const Context& c) { return MayTry(c, false); }
 
-bool HintStale(const Context& c) { return c.s.take_hint && Present(c.s) && c.s.view->epoch >= c.s.memory.promised; }
+bool HintStale(const Context& c) {
+  return c.s.take_hint && Present(c.s) && c.s.view->epoch >= c.s.memory.promised;
+}
 
 // ---- fenced by an administrator ----
 bool FenceNow(const Context& c) { return c.s.memory.fenced && !c.s.lead && StoreIdle(c.s); }
@@ -179,19 +206,22 @@ bool Unfenced(const Context& c) { return !c.s.memory.fenced && EngineIdle(c.s); 
 // ---- requests that wait for the world ----
 bool SwitchoverSeen(const Context& c) {
   const State& s = c.s;
-  return s.admin.has_value() && s.admin->kind == AdminKind::kSwitchover && Present(s) && !s.view->release.released &&
-         s.view->holder_name != c.set().self.name;
+  return s.admin.has_value() && s.admin->kind == AdminKind::kSwitchover && Present(s) &&
+         !s.view->release.released && s.view->holder_name != c.set().self.name;
 }
 void ActSwitchoverSeen(Context& c) {
   const Name now = c.s.view->holder_name;
   const Name target = c.s.admin->target;
   const bool good = target.empty() || now == target;
   c.facts = now;
-  AnswerPerson(c, good ? AdminStatus::kDone : AdminStatus::kFailed, good ? now + " is the primary now" : target + " did not take over; " + now + " is the primary");
+  AnswerPerson(
+      c, good ? AdminStatus::kDone : AdminStatus::kFailed,
+      good ? now + " is the primary now" : target + " did not take over; " + now + " is the primary");
 }
 bool SwitchoverBack(const Context& c) {
   const State& s = c.s;
-  return s.phase == Phase::kPrimary && s.admin.has_value() && s.admin->kind == AdminKind::kSwitchover && s.handover_step != 0;
+  return s.phase == Phase::kPrimary && s.admin.has_value() && s.admin->kind == AdminKind::kSwitchover &&
+         s.handover_step != 0;
 }
 bool AdminLate(const Context& c) { return c.s.admin.has_value() && c.now >= c.s.admin_deadline; }
 
@@ -199,36 +229,69 @@ bool AdminLate(const Context& c) { return c.s.admin.has_value() && c.now >= c.s.
 
 void AddReplicaRows(std::vector<Row>* t) {
   constexpr uint32_t replica = In(Phase::kReplica);
-  t->push_back({"switchover.done", In(Phase::kReplica), "the record names the new primary", "The switchover is done.", "", false, SwitchoverSeen, ActSwitchoverSeen});
-  t->push_back({"switchover.rolled-back", In(Phase::kPrimary), "nobody took over, and this member leads again",
-                "The successor did not take over: the old primary leads again, nothing was lost.", "", false, SwitchoverBack,
-                [](Context& c) { c.s.handover_step = 0; AnswerPerson(c, AdminStatus::kFailed, "nobody took over in time; " + c.set().self.name + " leads again, nothing was lost"); }});
-  t->push_back({"admin.late", kAnyPhase, "a request was not done in time", "The request could not be carried out in time.", "", false, AdminLate,
-                [](Context& c) {
+  t->push_back({"switchover.done", In(Phase::kReplica), "the record names the new primary",
+                "The switchover is done.", "", false, SwitchoverSeen, ActSwitchoverSeen});
+  t->push_back(
+      {"switchover.rolled-back", In(Phase::kPrimary), "nobody took over, and this member leads again",
+       "The successor did not take over: the old primary leads again, nothing was lost.", "", false,
+       SwitchoverBack, [](Context& c) {
+         c.s.handover_step = 0;
+         AnswerPerson(c, AdminStatus::kFailed,
+                      "nobody took over in time; " + c.set().self.name + " leads again, nothing was lost");
+       }});
+  t->push_back({"admin.late", kAnyPhase, "a request was not done in time",
+                "The request could not be carried out in time.", "", false, AdminLate, [](Context& c) {
                   if (c.s.admin->kind == AdminKind::kFailover) c.s.forced_until = MonoTime();
                   c.s.wish.reset();
                   std::string why = c.s.attempt.verdict;
-                  AnswerPerson(c, AdminStatus::kFailed, "not done in time" + (why.empty() ? std::string("; see `mainstay why`") : ": " + why));
+                  AnswerPerson(
+                      c, AdminStatus::kFailed,
+                      "not done in time" + (why.empty() ? std::string("; see `mainstay why`") : ": " + why));
                 }});
-  t->push_back({"join.resume", In(Phase::kJoining, Phase::kReplica), "the record names this incarnation and the reign is unbroken",
-                "The lock is still ours: confirm it by a write before acting on it.", "acquiring", false, Resume, ActResume});
-  t->push_back({"join.own-strange", In(Phase::kJoining, Phase::kReplica), "the record names this incarnation, but not by its last acknowledged write",
-                "A late write may have made this record: hold it for the lease duration before acting.", "acquiring", false, OwnStrange, ActOwnStrange});
-  t->push_back({"join.ready", In(Phase::kJoining), "the lock and the own database are known", "The lock was read and the database probed: join.", "replica fenced", false, Joined, ActJoin});
-  t->push_back({"replica.fence", replica, "an administrator fenced this member", "Stop the database and keep it stopped until unfenced.", "fenced", false, FenceNow,
-                [](Context& c) { SetPhase(c, Phase::kFenced); c.out.push_back(Publish{Role::kFenced, c.s.memory.max_epoch, ""}); }});
-  t->push_back({"fenced.stop", In(Phase::kFenced), "the database runs", "This member is fenced: stop its database.", "", false, FencedRuns, ActFencedStop});
-  t->push_back({"fenced.lifted", In(Phase::kFenced), "the fence was lifted", "The fence was lifted: join again.", "replica", false, Unfenced,
-                [](Context& c) { SetPhase(c, Phase::kReplica); c.s.must_read = true; c.out.push_back(Publish{Role::kReplica, c.s.memory.max_epoch, ""}); }});
-  t->push_back({"replica.hint-stale", replica, "the lock has moved on", "Somebody else took over meanwhile.", "", true, HintStale, [](Context& c) { c.s.take_hint = false; }});
-  t->push_back({"replica.suspect", replica, "lock and stream are silent, everybody who can be asked agrees, and the lock was looked at again",
-                "The primary is suspected: freeze enough of its synchronous standbys that it can acknowledge nothing more.", "freezing", false, TryQuorum, Try});
-  t->push_back({"replica.candidate", replica, "the lock is free: released, expired, lost, or an administrator asked",
-                "The lock is free: ask every member for its frozen position.", "freezing", false, TryLease, Try});
-  t->push_back({"replica.confirm", replica, "a takeover seems due", "Look at the lock once more before doing anything.", "", true, ConfirmFirst, SendRead});
+  t->push_back({"join.resume", In(Phase::kJoining, Phase::kReplica),
+                "the record names this incarnation and the reign is unbroken",
+                "The lock is still ours: confirm it by a write before acting on it.", "acquiring", false,
+                Resume, ActResume});
+  t->push_back({"join.own-strange", In(Phase::kJoining, Phase::kReplica),
+                "the record names this incarnation, but not by its last acknowledged write",
+                "A late write may have made this record: hold it for the lease duration before acting.",
+                "acquiring", false, OwnStrange, ActOwnStrange});
+  t->push_back({"join.ready", In(Phase::kJoining), "the lock and the own database are known",
+                "The lock was read and the database probed: join.", "replica fenced", false, Joined,
+                ActJoin});
+  t->push_back({"replica.fence", replica, "an administrator fenced this member",
+                "Stop the database and keep it stopped until unfenced.", "fenced", false, FenceNow,
+                [](Context& c) {
+                  SetPhase(c, Phase::kFenced);
+                  c.out.push_back(Publish{Role::kFenced, c.s.memory.max_epoch, ""});
+                }});
+  t->push_back({"fenced.stop", In(Phase::kFenced), "the database runs",
+                "This member is fenced: stop its database.", "", false, FencedRuns, ActFencedStop});
+  t->push_back({"fenced.lifted", In(Phase::kFenced), "the fence was lifted",
+                "The fence was lifted: join again.", "replica", false, Unfenced, [](Context& c) {
+                  SetPhase(c, Phase::kReplica);
+                  c.s.must_read = true;
+                  c.out.push_back(Publish{Role::kReplica, c.s.memory.max_epoch, ""});
+                }});
+  t->push_back({"replica.hint-stale", replica, "the lock has moved on", "Somebody else took over meanwhile.",
+                "", true, HintStale, [](Context& c) { c.s.take_hint = false; }});
+  t->push_back(
+      {"replica.suspect", replica,
+       "lock and stream are silent, everybody who can be asked agrees, and the lock was looked at again",
+       "The primary is suspected: freeze enough of its synchronous standbys that it can acknowledge nothing "
+       "more.",
+       "freezing", false, TryQuorum, Try});
+  t->push_back(
+      {"replica.candidate", replica, "the lock is free: released, expired, lost, or an administrator asked",
+       "The lock is free: ask every member for its frozen position.", "freezing", false, TryLease, Try});
+  t->push_back({"replica.confirm", replica, "a takeover seems due",
+                "Look at the lock once more before doing anything.", "", true, ConfirmFirst, SendRead});
   t->push_back({"replica.found", replica, "there is no record, and nobody who could be asked has data",
-                "There is no cluster yet: make the record, and hold it for the lease duration before opening a database.", "acquiring", false, FoundDue, ActFoundRecord});
-  t->push_back({"replica.follow", replica, "the record names another holder", "Follow the primary.", "", false, FollowDue, ActFollow});
+                "There is no cluster yet: make the record, and hold it for the lease duration before opening "
+                "a database.",
+                "acquiring", false, FoundDue, ActFoundRecord});
+  t->push_back({"replica.follow", replica, "the record names another holder", "Follow the primary.", "",
+                false, FollowDue, ActFollow});
 }
 
 }  // namespace mainstay::election

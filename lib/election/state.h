@@ -1,5 +1,5 @@
-// Everything that a member knows and intends: the value that Step turns into the next one. Readable by everyone (status,
-// simulation, tests); changed only by lib/election.
+// Everything that a member knows and intends: the value that Step turns into the next one. Readable by
+// everyone (status, simulation, tests); changed only by lib/election.
 #ifndef MAINSTAY_LIB_ELECTION_STATE_H_
 #define MAINSTAY_LIB_ELECTION_STATE_H_
 
@@ -68,8 +68,8 @@ struct State {
   std::shared_ptr<const Settings> set;
   Phase phase = Phase::kJoining;
   MonoTime phase_since;
-  Memory memory;        // as it should be
-  Memory saved;         // as last known durable
+  Memory memory;  // as it should be
+  Memory saved;   // as last known durable
   uint64_t next_id = 1;
 
   // ---- the lock ----
@@ -80,58 +80,64 @@ struct State {
   MonoTime read_at;                    // last successful read
   bool must_read = true;
   MonoTime next_read;
-  std::string lock_problem;            // damaged: why
+  std::string lock_problem;  // damaged: why
+  bool foreign = false;      // the record is of another cluster: never to be touched
   StoreRequest store;
-  std::string acked_version;           // of my last acknowledged write
-  Epoch tried_epoch = 0;               // epoch of my acquisition whose outcome is unknown
-  bool sync_uncertain = false;         // a write that changes the sync set was sent and not resolved
-  int store_failures = 0;              // in a row
+  std::string acked_version;    // of my last acknowledged write
+  Epoch tried_epoch = 0;        // epoch of my acquisition whose outcome is unknown
+  bool sync_uncertain = false;  // a write that changes the sync set was sent and not resolved
+  int store_failures = 0;       // in a row
 
   // ---- the right to write ----
   bool lead = false;
   MonoTime permit_until;
-  bool probation = false;              // made a missing record (R4) or found one that names it unexpectedly (R5)
+  bool probation = false;  // made a missing record (R4) or found one that names it unexpectedly (R5)
   MonoTime probation_until = MonoTime::Never();
-  MonoTime renewed_at;                 // when the last acknowledged renewal was sent
+  MonoTime renewed_at;  // when the last acknowledged renewal was sent
   MonoTime next_renew;
-  MonoTime fence_until;                // confirmed by the shim
+  MonoTime fence_until;  // confirmed by the shim
   MonoTime fence_asked;
-  Epoch open_epoch = 0;                // epoch under which the own database is open, 0 when it is not
+  Epoch open_epoch = 0;  // epoch under which the own database is open, 0 when it is not
 
   // ---- the own database ----
   DbReport db;
   bool db_known = false;
-  Engine engine;                       // the operation under way; id 0: none
-  MonoTime engine_done_at;             // probes that began before are stale
-  Member following;                    // what the last Follow was told
+  Engine engine;            // the operation under way; id 0: none
+  MonoTime engine_done_at;  // probes that began before are stale
+  Member following;         // what the last Follow was told
   Epoch following_epoch = 0;
-  bool frozen = false;                 // the last freeze holds: `frozen_at` is the end
+  bool frozen = false;  // the last freeze holds: `frozen_at` is the end
   Position frozen_at;
   MonoTime frozen_since;
-  Position stopped_at;                 // where the log ended at the last clean stop
+  Position stopped_at;  // where the log ended at the last clean stop
   bool stopped_complete = false;
-  SyncNames applied;                   // what the database is set to
-  std::string applied_key;             // names as the database knows them
-  uint64_t settled_at = 0;             // the primary's position when `applied` had taken effect everywhere
-  MonoTime engine_retry;               // no operation before (back-off)
+  SyncNames applied;        // what the database is set to
+  std::string applied_key;  // names as the database knows them
+  uint64_t settled_at = 0;  // the primary's position when `applied` had taken effect everywhere
+  MonoTime engine_retry;    // no operation before (back-off)
   int engine_failures = 0;
-  bool open_failed = false;            // the last Promote, Reopen or Found failed
-  bool reopen = false;                 // open without a new branch: the data are this reign's own
-  int reopen_tries = 0;                // restarts in place since `reopen_since`
+  bool open_failed = false;  // the last Promote, Reopen or Found failed
+  bool reopen = false;       // open without a new branch: the data are this reign's own
+  int reopen_tries = 0;      // restarts in place since `reopen_since`
   MonoTime reopen_since;
 
   // ---- others ----
   std::vector<Peer> peers;  // sorted by name
-  struct StandbyHealth { Name name; MonoTime bad_since = MonoTime::Never(); uint64_t flushed = 0; bool streaming = false; };
+  struct StandbyHealth {
+    Name name;
+    MonoTime bad_since = MonoTime::Never();
+    uint64_t flushed = 0;
+    bool streaming = false;
+  };
   std::vector<StandbyHealth> standbys;  // sorted by name
 
   // ---- taking over ----
   Attempt attempt;
-  MonoTime next_attempt;   // back-off
-  MonoTime confirmed_at;   // last read made for a takeover
+  MonoTime next_attempt;  // back-off
+  MonoTime confirmed_at;  // last read made for a takeover
   bool take_hint = false;
   int attempts = 0;
-  MonoTime forced_until;   // an administrator's failover is wanted until then
+  MonoTime forced_until;  // an administrator's failover is wanted until then
   bool forced_loss = false;
   std::vector<FreezeAsked> freeze_waiters;
 
@@ -145,12 +151,12 @@ struct State {
   // ---- people ----
   std::optional<AdminAsked> admin;  // being worked on
   MonoTime admin_deadline;
-  std::optional<Durability> wish;   // set by an administrator at run time
+  std::optional<Durability> wish;  // set by an administrator at run time
   bool shutdown = false;
-  int handover_step = 0;   // 0 checkpoint, 1 stopping
-  bool give_up = false;    // Stepdown ends in Releasing (we still hold the lock), not in Replica
-  const char* last_reason = "";     // row id, for history
-  const char* blocked = "";         // why there is no takeover now (row id), so that it is told once
+  int handover_step = 0;         // 0 checkpoint, 1 stopping
+  bool give_up = false;          // Stepdown ends in Releasing (we still hold the lock), not in Replica
+  const char* last_reason = "";  // row id, for history
+  const char* blocked = "";      // why there is no takeover now (row id), so that it is told once
 };
 
 }  // namespace mainstay::election

@@ -1,5 +1,5 @@
-// How the recorded sync set (V voters, q to freeze) and the database's names (N, k acknowledge) move: one legal step at a
-// time (rules S1-S4; the exhaustive model behind them is described in docs/SIMULATION.md).
+// How the recorded sync set (V voters, q to freeze) and the database's names (N, k acknowledge) move: one
+// legal step at a time (rules S1-S4; the exhaustive model behind them is described in docs/SIMULATION.md).
 #include <algorithm>
 
 #include "lib/election/core_internal.h"
@@ -22,17 +22,20 @@ bool Eligible(const State& s, const Name& name) {
   return m != nullptr && !m->no_failover && name != s.set->self.name;
 }
 
-// The standbys that should acknowledge: those that stream, and those that stopped so recently that it may pass.
+// The standbys that should acknowledge: those that stream, and those that stopped so recently that it may
+// pass.
 Names Target(const State& s, MonoTime now) {
   Names out;
   for (const auto& h : s.standbys) {
     if (!Eligible(s, h.name)) continue;
     const bool in = s.view->HasVoter(h.name) || Contains(s.applied.names, h.name);
-    if (h.streaming || (in && !h.bad_since.is_never() && now - h.bad_since < s.set->sync_patience)) out.push_back(h.name);
+    if (h.streaming || (in && !h.bad_since.is_never() && now - h.bad_since < s.set->sync_patience))
+      out.push_back(h.name);
   }
   // A voter that the database has not reported yet (just opened) keeps its place for the same patience.
   for (const Name& v : s.view->voters) {
-    const bool known = std::any_of(s.standbys.begin(), s.standbys.end(), [&](const auto& h) { return h.name == v; });
+    const bool known =
+        std::any_of(s.standbys.begin(), s.standbys.end(), [&](const auto& h) { return h.name == v; });
     if (!known && Eligible(s, v) && now - s.phase_since < s.set->sync_patience) Insert(&out, v);
   }
   return out;
@@ -111,7 +114,8 @@ SyncStep ToTarget(const State& s, const Names& target, int32_t k, Durability wis
     const int32_t q = Size(Union(wide, n.names)) - std::min(k, n.k) + 1;
     if (q > Size(wide) || n.k == 0) return {};
     if (wide == r.voters && q == r.freeze) return {};
-    if (SafeSets(n.k, q, wide, n.names) && Covered(s, wide, q)) return RecordStep(std::move(wide), q, r.durability);
+    if (SafeSets(n.k, q, wide, n.names) && Covered(s, wide, q))
+      return RecordStep(std::move(wide), q, r.durability);
     return {};
   }
   const int32_t q = Size(target) - k + 1;

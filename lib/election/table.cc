@@ -33,6 +33,8 @@ std::string Join(const std::vector<std::string>& words, const char* between) {
 std::vector<Row> Build() {
   std::vector<Row> t;
   AddHolderRows(&t);
+  AddOpenRows(&t);
+  AddAdminRows(&t);
   AddPrimaryRows(&t);
   AddReplicaRows(&t);
   AddCandidateRows(&t);
@@ -51,8 +53,8 @@ std::string TableAsText() {
   std::string out;
   for (const Row& row : Table()) {
     const std::string to = Join(Words(row.to), ", ");
-    out += std::string(row.id) + "\n  in    " + Join(FromPhases(row), ", ") + "\n  when  " + row.when + "\n  then  " + row.sentence +
-           (to.empty() ? "" : "\n  to    " + to) + "\n\n";
+    out += std::string(row.id) + "\n  in    " + Join(FromPhases(row), ", ") + "\n  when  " + row.when +
+           "\n  then  " + row.sentence + (to.empty() ? "" : "\n  to    " + to) + "\n\n";
   }
   return out;
 }
@@ -60,7 +62,12 @@ std::string TableAsText() {
 std::string TableAsJson() {
   nlohmann::ordered_json rows = nlohmann::ordered_json::array();
   for (const Row& row : Table())
-    rows.push_back({{"id", row.id}, {"from", FromPhases(row)}, {"when", row.when}, {"sentence", row.sentence}, {"to", Words(row.to)}, {"quiet", row.quiet}});
+    rows.push_back({{"id", row.id},
+                    {"from", FromPhases(row)},
+                    {"when", row.when},
+                    {"sentence", row.sentence},
+                    {"to", Words(row.to)},
+                    {"quiet", row.quiet}});
   return rows.dump(2) + "\n";
 }
 

@@ -1,7 +1,9 @@
-// The table: every transition of the core as a row that can be read aloud. The sentence of a row is what the log, the audit
-// line, `mainstay why`, `mainstay fsm` and docs/STATE_MACHINE.md print (pg_auto_failover's fsm.c showed how).
+// The table: every transition of the core as a row that can be read aloud. The sentence of a row is what the
+// log, the audit line, `mainstay why`, `mainstay fsm` and docs/STATE_MACHINE.md print (pg_auto_failover's
+// fsm.c showed how).
 //
-// Rows are tried from the top; the first whose phase and condition fit fires; then again from the top, until none fits.
+// Rows are tried from the top; the first whose phase and condition fit fires; then again from the top, until
+// none fits.
 #ifndef MAINSTAY_LIB_ELECTION_TABLE_H_
 #define MAINSTAY_LIB_ELECTION_TABLE_H_
 

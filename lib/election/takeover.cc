@@ -1,4 +1,5 @@
-// When this member may try to take over, and how frozen positions are judged (rules Q1-Q4, S5-S7; docs/SIMULATION.md).
+// When this member may try to take over, and how frozen positions are judged (rules Q1-Q4, S5-S7;
+// docs/SIMULATION.md).
 #include <algorithm>
 
 #include "lib/election/core_internal.h"
@@ -6,11 +7,13 @@
 namespace mainstay::election {
 namespace {
 
-// How many reachable members would be preferred to this one: the better they are, the longer it lets them go first.
+// How many reachable members would be preferred to this one: the better they are, the longer it lets them go
+// first.
 int Rank(const State& s, MonoTime now) {
   if (!s.set->database) {
     int rank = 0;
-    for (const Peer& p : s.peers) rank += PeerFresh(s, p, now) && p.report.self.priority > s.set->self.priority ? 1 : 0;
+    for (const Peer& p : s.peers)
+      rank += PeerFresh(s, p, now) && p.report.self.priority > s.set->self.priority ? 1 : 0;
     return rank;
   }
   const Position mine = OwnPosition(s);
@@ -19,7 +22,7 @@ int Rank(const State& s, MonoTime now) {
     const PeerReport& r = p.report;
     if (!PeerFresh(s, p, now) || r.self.no_failover || r.empty || r.position.lineage < mine.lineage) continue;
     if (s.view != nullptr && r.name == s.view->holder_name && !s.view->release.complete) continue;
-    if (r.position.offset != mine.offset ? r.position.offset > mine.offset
+    if (r.position.offset != mine.offset          ? r.position.offset > mine.offset
         : r.self.priority != s.set->self.priority ? r.self.priority > s.set->self.priority
                                                   : r.name < s.set->self.name)
       rank++;
@@ -69,7 +72,8 @@ std::optional<Cause> PresentCause(const State& s, MonoTime now, MonoTime* since)
     if (own && !wanted) *since += s.set->freeze_wait * 2;
     return Cause::kReleased;
   }
-  const bool quorum = s.set->takeover == Takeover::kQuorum && SyncMode(s) && !r.voters.empty() && s.set->database;
+  const bool quorum =
+      s.set->takeover == Takeover::kQuorum && SyncMode(s) && !r.voters.empty() && s.set->database;
   if (quorum && s.frozen && s.memory.promised > r.epoch) {
     *since = s.take_hint ? s.frozen_since : s.frozen_since + s.set->freeze_wait * 2;
     if (now >= *since) return Cause::kFrozen;
@@ -128,8 +132,9 @@ std::string Told(const std::vector<FreezeAnswered>& answers) {
   for (const FreezeAnswered& a : answers) {
     if (!out.empty()) out += ", ";
     out += a.from;
-    out += a.frozen ? " frozen at " + std::to_string(a.position.lineage) + ":" + std::to_string(a.position.offset)
-                    : " refused (" + a.refusal + ")";
+    out += a.frozen
+               ? " frozen at " + std::to_string(a.position.lineage) + ":" + std::to_string(a.position.offset)
+               : " refused (" + a.refusal + ")";
   }
   return out.empty() ? "nobody answered" : out;
 }
@@ -169,8 +174,9 @@ Verdict_ JudgeLost(const State& s, const std::vector<FreezeAnswered>& all, bool 
   const bool needs_all = SyncMode(s);
   if (!missing.empty() && !over) return {Judgement::kWait, "", "waiting for " + missing};
   if (!missing.empty() && needs_all && !(s.attempt.cause == Cause::kForced))
-    return {Judgement::kBlocked, "", "the record is lost and only all known members together know what was acknowledged; missing: " +
-                                         missing + " (" + Told(all) + ")"};
+    return {Judgement::kBlocked, "",
+            "the record is lost and only all known members together know what was acknowledged; missing: " +
+                missing + " (" + Told(all) + ")"};
   return Best(s, all, true, counted);
 }
 
@@ -188,11 +194,14 @@ Verdict_ JudgeSync(const State& s, const std::vector<FreezeAnswered>& all, bool 
   if (Mistake(M::kIgnoreRecord)) need = 1;
   const bool enough = static_cast<int32_t>(counted.size()) >= need && need > 0;
   if (r.voters.empty() && !Mistake(M::kIgnoreRecord))
-    return {Judgement::kBlocked, "", "the record names no voters: only " + r.holder_name + " has every acknowledged write (" + Told(all) + ")"};
+    return {Judgement::kBlocked, "",
+            "the record names no voters: only " + r.holder_name + " has every acknowledged write (" +
+                Told(all) + ")"};
   if (voters_heard < r.voters.size() && !over) return {Judgement::kWait, "", "waiting for the voters"};
   if (!enough) {
-    return {Judgement::kBlocked, "", "an acknowledged write could be missing: " + std::to_string(counted.size()) + " of the " +
-                                         std::to_string(r.freeze) + " voters needed are frozen (" + Told(all) + ")"};
+    return {Judgement::kBlocked, "",
+            "an acknowledged write could be missing: " + std::to_string(counted.size()) + " of the " +
+                std::to_string(r.freeze) + " voters needed are frozen (" + Told(all) + ")"};
   }
   return Best(s, all, false, counted);
 }
@@ -201,7 +210,8 @@ Verdict_ JudgeAny(const State& s, const std::vector<FreezeAnswered>& all, bool o
   std::vector<const FreezeAnswered*> counted;
   for (const FreezeAnswered& a : all)
     if (a.frozen && (any_lineage || OnLineage(s, a.position))) counted.push_back(&a);
-  if (s.attempt.answers.size() < s.attempt.asked && !over) return {Judgement::kWait, "", "waiting for the others"};
+  if (s.attempt.answers.size() < s.attempt.asked && !over)
+    return {Judgement::kWait, "", "waiting for the others"};
   return Best(s, all, any_lineage, counted);
 }
 
@@ -210,8 +220,9 @@ Verdict_ JudgeAny(const State& s, const std::vector<FreezeAnswered>& all, bool o
 bool MayLead(const State& s, MonoTime now) {
   const Settings& set = *s.set;
   if (set.self.no_failover || s.memory.fenced || s.shutdown || s.lead) return false;
-  if (now < s.promised_until) return false;
-  if (Present(s) && s.view->epoch > 0 && set.database && s.view->FindMember(set.self.name) == nullptr) return false;
+  if (now < s.promised_until || s.foreign) return false;
+  if (Present(s) && s.view->epoch > 0 && set.database && s.view->FindMember(set.self.name) == nullptr)
+    return false;
   if (!set.database) return true;
   if (s.db.empty || !s.db_known) return false;
   if (s.lock != LockView::kPresent) return s.memory.lineage > 0;
@@ -223,7 +234,8 @@ std::optional<Cause> TakeoverCause(const State& s, MonoTime now, MonoTime* since
   if (s.lock == LockView::kAbsent || s.lock == LockView::kDamaged) {
     *since = s.seen_at + LeaseWait(s);
     // A bare election has no data to lose: creating at once is safe, because acting waits for L (R4).
-    if (!s.set->database || Mistake(M::kCreateNow)) *since = s.seen_at + (s.lock == LockView::kAbsent ? Duration{} : LeaseWait(s));
+    if (!s.set->database || Mistake(M::kCreateNow))
+      *since = s.seen_at + (s.lock == LockView::kAbsent ? Duration{} : LeaseWait(s));
     if (now >= *since) cause = Cause::kLost;
   } else if (s.lock == LockView::kPresent) {
     cause = PresentCause(s, now, since);
@@ -288,7 +300,8 @@ Verdict_ Judge(const State& s, MonoTime now) {
     for (const FreezeAnswered& a : all)
       if (a.from == s.view->holder_name && !a.frozen && a.refusal.find("I lead") != std::string::npos)
         return {Judgement::kBlocked, "", "the primary answers: " + a.refusal};
-  if (SelfComplete(s)) return {Judgement::kTake, s.set->self.name, "has every write of this reign (" + Told(all) + ")"};
+  if (SelfComplete(s))
+    return {Judgement::kTake, s.set->self.name, "has every write of this reign (" + Told(all) + ")"};
   if (s.attempt.cause == Cause::kForced && s.forced_loss) return JudgeAny(s, all, over, true);
   return SyncMode(s) ? JudgeSync(s, all, over) : JudgeAny(s, all, over, false);
 }
