@@ -1,0 +1,328 @@
+#include "agent/sidecar/driver.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "lib/base/log.h"
+
+namespace mainstay::agent {
+
+using election::Event;
+using election::Phase;
+using std::chrono::milliseconds;
+
+namespace {
+
+// A request to the lock that takes longer than a renewal is due has no use; below that, be patient with slow disks.
+Duration StoreTimeout(const election::Settings& settings) {
+  return std::max<Duration>(milliseconds(500), settings.renew);
+}
+
+}  // namespace
+
+Driver::Driver(DriverOptions options, DriverParts parts, election::Memory memory)
+    : options_(std::move(options)),
+      parts_(parts),
+      journal_(parts.audit, parts.instruments, parts.store->Describe()),
+      store_(parts.loop, parts.store_worker, parts.store, {.timeout = StoreTimeout(*options_.settings)},
+             [this](election::StoreDone done, Duration took) {
+               journal_.LockDone(state_, done, took);
+               if (done.outcome == election::StoreOutcome::kUnknown) extras_.store_problem = done.problem;
+               Handle(std::move(done));
+             }),
+      engine_(parts.loop, parts.engine_worker, parts.engine, parts.fence, options_.engine,
+              {.report = [this](election::DbReport report) { Handle(std::move(report)); },
+               .done =
+                   [this](election::EngineDone done, Duration took) {
+                     journal_.EngineEnded(state_, done, took);
+                     Handle(std::move(done));
+                   },
+               .probed = [this](Duration took) { parts_.instruments->probe_seconds.Observe(took); }}),
+      peers_(parts.loop, parts.peers,
+             {.heartbeat = options_.heartbeat,
+              .report_timeout = std::max<Duration>(options_.heartbeat, milliseconds(500)),
+              .ask_timeout = options_.settings->freeze_wait,
+              .configured = options_.configured},
+             {.describe = [this] { return election::Describe(state_, parts_.loop->Now()); },
+              .event = [this](Event event) { Handle(std::move(event)); }},
+             parts.instruments),
+      admin_(
+          parts.loop, [this](const rpc::AdminCommand& command) { BeginAdmin(command); },
+          [this](const rpc::AdminCommand& command, const rpc::AdminAnswer& answer) {
+            journal_.AdminEnded(rpc::ToString(command.verb), command.id, answer.status, answer.message);
+          }),
+      freezes_(parts.loop),
+      promises_(parts.loop),
+      state_(election::Start(options_.settings, std::move(memory), parts.loop->Now())) {
+  extras_.engine = options_.engine_name;
+  extras_.agent_version = options_.version;
+  extras_.lock = parts.store->Describe();
+  extras_.started_at = parts.loop->Now();
+  PublishView();
+}
+
+Driver::~Driver() = default;
+
+void Driver::Start() {
+  running_ = true;
+  peers_.Learn(state_);
+  engine_.Start();
+  Handle(election::Tick{});
+  peers_.Start();
+}
+
+void Driver::Stop() {
+  running_ = false;
+  parts_.loop->Cancel(wake_timer_);
+  engine_.Stop();
+  peers_.Stop();
+  admin_.Close();
+  events_.clear();
+}
+
+// ---- events ----
+
+void Driver::Handle(Event event) {
+  if (!running_) return;
+  events_.push_back(std::move(event));
+  if (!draining_) Drain();
+}
+
+void Driver::Drain() {
+  draining_ = true;
+  while (!events_.empty() && running_) {
+    Event event = std::move(events_.front());
+    events_.pop_front();
+    Take(std::move(event));
+  }
+  draining_ = false;
+  const MonoTime now = parts_.loop->Now();
+  extras_.engine_stuck = engine_.stuck();
+  std::string key = ViewKey(state_, extras_, journal_.decided());
+  // Ages and positions move all the time: once a second is enough for them.
+  if (key == view_key_ && now - viewed_at_ < std::chrono::seconds(1)) return;
+  view_key_ = std::move(key);
+  PublishView();
+}
+
+void Driver::Take(Event event) {
+  // The time is taken before the step: whatever the step allows from "now" on counts from before anything is sent.
+  const MonoTime now = parts_.loop->Now();
+  election::Result result = election::Step(std::move(state_), event, now);
+  state_ = std::move(result.state);
+  peers_.Learn(state_);
+  Execute(std::move(result.actions));
+  SetWake(result.wake);
+}
+
+void Driver::SetWake(MonoTime wake) {
+  const MonoTime now = parts_.loop->Now();
+  if (wake <= now) {
+    // The core may ask for "at once"; never let that become a busy loop that starves the fence.
+    wake = now + (++hasty_wakes_ < 100 ? Duration(milliseconds(1)) : Duration(milliseconds(50)));
+  } else if (wake - now > milliseconds(5)) {
+    hasty_wakes_ = 0;
+  }
+  if (wake_timer_ != 0 && wake == wake_at_) return;
+  parts_.loop->Cancel(wake_timer_);
+  wake_at_ = wake;
+  wake_timer_ = parts_.loop->At(wake, [this] {
+    wake_timer_ = 0;
+    Handle(election::Tick{});
+  });
+}
+
+// ---- actions ----
+
+void Driver::Execute(std::vector<election::Action> actions) {
+  for (election::Action& action : actions) {
+    std::visit([this](auto& a) { Do(a); }, action);
+  }
+}
+
+void Driver::Do(election::ReadLock& a) { store_.Read(a.id); }
+void Driver::Do(election::CreateLock& a) {
+  journal_.LockSent(state_, a.record);
+  store_.Create(a.id, a.record);
+}
+void Driver::Do(election::UpdateLock& a) {
+  journal_.LockSent(state_, a.record);
+  store_.Update(a.id, a.record, a.if_version);
+}
+
+void Driver::Do(election::ArmFence& a) {
+  armed_until_ = a.until;
+  armed_epoch_ = a.epoch;
+  parts_.fence->Arm(a.until, a.epoch);
+}
+
+void Driver::Do(election::Engine& a) {
+  journal_.EngineBegun(state_, a);
+  const std::string cluster_id = state_.view != nullptr && !state_.view->cluster_id.empty() ? state_.view->cluster_id
+                                                                                           : state_.memory.cluster_id;
+  engine_.Do(std::move(a), cluster_id);
+}
+
+void Driver::Do(election::SendFreeze& a) { peers_.SendFreeze(a); }
+void Driver::Do(election::AnswerFreeze& a) { freezes_.Answer(a.to, std::move(a.answer)); }
+void Driver::Do(election::SendPromise& a) { peers_.SendPromise(a); }
+void Driver::Do(election::AnswerPromise& a) { promises_.Answer(a.to, a.answer); }
+void Driver::Do(election::Notify& a) { peers_.Notify(a); }
+
+void Driver::Do(election::Publish& a) {
+  extras_.role = a.role;
+  journal_.Role(a.role, a.epoch);
+  parts_.publisher->Publish(a.role, a.epoch, a.former);
+}
+
+void Driver::Do(election::Decision& a) { journal_.Decide(a, EpochNow()); }
+void Driver::Do(election::AnswerAdmin& a) { admin_.Answer(a.id, a.status, std::move(a.message)); }
+
+election::Epoch Driver::EpochNow() const {
+  return state_.view != nullptr ? state_.view->epoch : state_.memory.max_epoch;
+}
+
+// ---- the fence ----
+
+void Driver::OnArmed(MonoTime until, election::Epoch epoch) {
+  election::FenceArmed armed;
+  armed.until = until;
+  armed.epoch = epoch;
+  Handle(armed);
+}
+
+void Driver::OnExit(const DatabaseExit& exit) {
+  journal_.Exited(exit, EpochNow());
+  engine_.OnExit(exit);
+}
+
+void Driver::OnShim(const ShimFacts& facts, bool other_shim) {
+  if (facts.connected != extras_.shim.connected || other_shim) journal_.ShimChanged(facts, other_shim);
+  const bool back = facts.connected && !extras_.shim.connected;
+  extras_.shim = facts;
+  // What was armed while nobody listened is told again; it can only extend.
+  if (back && armed_until_ > parts_.loop->Now() && armed_until_ > facts.armed_until) {
+    parts_.fence->Arm(armed_until_, armed_epoch_);
+  }
+  if (other_shim && facts.connected && !facts.running) {
+    // Another shim: the database of the one before is gone with it.
+    DatabaseExit exit;
+    exit.at = parts_.loop->Now();
+    exit.detail = "its shim ended";
+    OnExit(exit);
+    return;
+  }
+  engine_.OnShim(facts);
+}
+
+// ---- requests ----
+
+void Driver::Submit(rpc::AdminCommand command, std::function<void(rpc::AdminAnswer)> done) {
+  if (!running_) {
+    done({election::AdminStatus::kRefused, "the agent is ending"});
+    return;
+  }
+  admin_.Submit(std::move(command), std::move(done));
+}
+
+void Driver::BeginAdmin(const rpc::AdminCommand& command) {
+  election::AdminAsked asked;
+  asked.id = command.id;
+  asked.target = command.target;
+  asked.force = command.accept_loss;
+  asked.durability = command.durability;
+  switch (command.verb) {
+    case rpc::AdminVerb::kSwitchover: asked.kind = election::AdminKind::kSwitchover; break;
+    case rpc::AdminVerb::kFailover: asked.kind = election::AdminKind::kFailover; break;
+    case rpc::AdminVerb::kPause: asked.kind = election::AdminKind::kPause; break;
+    case rpc::AdminVerb::kResume: asked.kind = election::AdminKind::kResume; break;
+    case rpc::AdminVerb::kFence: asked.kind = election::AdminKind::kFence; break;
+    case rpc::AdminVerb::kUnfence: asked.kind = election::AdminKind::kUnfence; break;
+    case rpc::AdminVerb::kSetDurability: asked.kind = election::AdminKind::kSetDurability; break;
+    case rpc::AdminVerb::kForget: asked.kind = election::AdminKind::kForget; break;
+    case rpc::AdminVerb::kRestart: BeginTask(command, EngineTask::kRestart); return;
+    case rpc::AdminVerb::kReload: BeginTask(command, EngineTask::kReload); return;
+    case rpc::AdminVerb::kReinit: BeginTask(command, EngineTask::kReinit); return;
+  }
+  Handle(std::move(asked));
+}
+
+void Driver::BeginTask(const rpc::AdminCommand& command, EngineTask task) {
+  const std::string id = command.id;
+  auto refuse = [this, id](std::string why) { admin_.Answer(id, election::AdminStatus::kRefused, std::move(why)); };
+  if (!command.target.empty() && command.target != state_.set->self.name) {
+    return refuse("this is " + state_.set->self.name + ": ask " + command.target + " itself");
+  }
+  if (task == EngineTask::kReinit && (state_.lead || state_.open_epoch != 0 || state_.db.writable)) {
+    return refuse("this member is the primary: its data are the cluster's. Switch over first");
+  }
+  if (task == EngineTask::kReinit && state_.view != nullptr && state_.view->HasVoter(state_.set->self.name) &&
+      state_.view->voters.size() == 1) {
+    return refuse("this member is the only one that acknowledges writes: bring another standby back first");
+  }
+  if (task == EngineTask::kRestart && state_.memory.fenced) return refuse("this member is fenced: `mainstay unfence` first");
+  std::string said = "done";
+  if (task == EngineTask::kReload && reload_) {
+    const std::string problem = reload_();
+    if (!problem.empty()) return refuse("configuration not taken over: " + problem);
+    said = "configuration read again; see `mainstay status` for parameters that wait for a restart";
+  }
+  engine_.DoTask(task, command.deadline, [this, id, said](absl::Status status) {
+    const auto how = status.ok() ? election::AdminStatus::kDone : election::AdminStatus::kFailed;
+    admin_.Answer(id, how, status.ok() ? said : std::string(status.message()));
+  });
+}
+
+void Driver::OnReport(const election::PeerReport& report, const std::function<void(election::PeerReport)>& done) {
+  peers_.Heard(report);
+  Handle(report);
+  done(election::Describe(state_, parts_.loop->Now()));
+}
+
+void Driver::OnFreeze(const election::FreezeAsked& asked, std::function<void(election::FreezeAnswered)> done) {
+  election::FreezeAnswered refusal;
+  refusal.ask = asked.ask;
+  refusal.from = options_.settings->self.name;
+  refusal.epoch = asked.epoch;
+  refusal.refusal = "no answer in time";
+  const MonoTime deadline = parts_.loop->Now() + options_.settings->freeze_wait * 2;
+  if (freezes_.Open(asked.from, asked.ask, refusal, deadline, std::move(done))) Handle(asked);
+}
+
+void Driver::OnPromise(const election::PromiseAsked& asked, std::function<void(election::PromiseAnswered)> done) {
+  election::PromiseAnswered refusal;
+  refusal.ask = asked.ask;
+  refusal.from = options_.settings->self.name;
+  refusal.epoch = asked.epoch;
+  const MonoTime deadline = parts_.loop->Now() + options_.settings->freeze_wait * 2;
+  if (promises_.Open(asked.from, asked.ask, refusal, deadline, std::move(done))) Handle(asked);
+}
+
+// ---- the view ----
+
+void Driver::PublishView() {
+  viewed_at_ = parts_.loop->Now();
+  board_.Put(BuildView(state_, journal_, parts_.engine->LastDetails(), extras_, viewed_at_));
+}
+
+bool Driver::HandedOver() const {
+  if (!state_.shutdown) return false;
+  if (state_.lead || state_.store.id != 0) return false;
+  switch (state_.phase) {
+    case Phase::kOpening:
+    case Phase::kPrimary:
+    case Phase::kHandover:
+    case Phase::kStepdown:
+    case Phase::kReleasing:
+    case Phase::kProbation: return false;
+    case Phase::kJoining:
+    case Phase::kReplica:
+    case Phase::kFreezing:
+    case Phase::kAcquiring:
+    case Phase::kFenced: return true;
+  }
+  return true;
+}
+
+}  // namespace mainstay::agent

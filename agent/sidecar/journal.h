@@ -1,0 +1,77 @@
+// What is told of the agent's doings: each decision as a line in the operational log, a line in the audit log, a count and
+// an entry of the ring behind `mainstay why`; lock, role and fence changes as audit events with their stages.
+//
+// Thread rules: loop only. Nothing here blocks: both logs drop rather than wait.
+#ifndef MAINSTAY_AGENT_SIDECAR_JOURNAL_H_
+#define MAINSTAY_AGENT_SIDECAR_JOURNAL_H_
+
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/sidecar/ports.h"
+#include "lib/audit/audit.h"
+#include "lib/election/action.h"
+#include "lib/election/event.h"
+#include "lib/election/state.h"
+#include "lib/metrics/metrics.h"
+#include "lib/rpc/port.h"
+
+namespace mainstay::agent {
+
+const char* ToString(election::Role role);        // "primary"
+const char* ToString(election::StoreOp op);       // "update"
+const char* ToString(election::StoreOutcome o);   // "unknown"
+const char* ToString(election::DbState state);    // "running"
+const char* ToString(election::Verdict verdict);  // "ok"
+const char* ToString(election::AdminStatus s);    // "done"
+
+class Journal {
+ public:
+  // `log` may be null (audit switched off).
+  Journal(audit::Log* log, metrics::AgentInstruments* instruments, std::string lock)
+      : log_(log), instruments_(instruments), lock_(std::move(lock)) {}
+
+  void Decide(const election::Decision& decision, election::Epoch epoch);
+  const std::deque<rpc::DecisionView>& decisions() const { return decisions_; }
+  uint64_t decided() const { return decided_; }  // counts all of them
+
+  // The lock. `before` is the state that the request was made in, `after` the one with its answer.
+  void LockSent(const election::State& state, const election::Record& next);
+  void LockDone(const election::State& before, const election::StoreDone& done, Duration took);
+
+  // The database.
+  void EngineBegun(const election::State& state, const election::Engine& op);
+  void EngineEnded(const election::State& state, const election::EngineDone& done, Duration took);
+  void Exited(const DatabaseExit& exit, election::Epoch epoch);
+  void ShimChanged(const ShimFacts& facts, bool other_shim);
+
+  void Role(election::Role role, election::Epoch epoch);
+  void AdminEnded(const std::string& verb, const std::string& id, election::AdminStatus status, const std::string& message);
+  void Configured(const std::string& changes, bool ok);
+  void Life(const char* action, audit::Stage stage, const std::string& msg);  // "agent.start", "agent.stop"
+
+  election::Role role() const { return role_; }
+
+ private:
+  audit::Event Event(audit::Stage stage, const char* action, std::string msg) const;
+  audit::LeaseFacts Lease(const election::State& state) const;
+  void Write(const audit::Event& event);
+
+  audit::Log* const log_;
+  metrics::AgentInstruments* const instruments_;
+  const std::string lock_;
+  std::deque<rpc::DecisionView> decisions_;
+  uint64_t decided_ = 0;
+  std::string last_row_;
+  election::Role role_ = election::Role::kUnknown;
+  election::EngineOp last_op_ = election::EngineOp::kRemember;
+  election::Epoch last_op_epoch_ = 0;
+  std::string last_op_detail_;
+  bool told_renew_failed_ = false;
+};
+
+}  // namespace mainstay::agent
+
+#endif  // MAINSTAY_AGENT_SIDECAR_JOURNAL_H_
