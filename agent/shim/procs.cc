@@ -1,17 +1,20 @@
 #include "agent/shim/procs.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <link.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+extern "C" const char __executable_start;  // of the linker
 
 namespace mainstay::shimd {
 namespace {
@@ -44,6 +47,8 @@ pid_t ParentOf(pid_t pid) {
   return parent;
 }
 
+alignas(8) char g_listing[4096];
+
 // Calls visit(pid) for each process in /proc; getdents64 on a fixed buffer, because readdir allocates.
 template <typename Visit>
 void EachProcess(Visit visit) {
@@ -54,13 +59,12 @@ void EachProcess(Visit visit) {
     uint8_t type;
     char name[];
   };
-  static char buffer[4096] __attribute__((aligned(8)));
   int fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return;
   long n;
-  while ((n = syscall(SYS_getdents64, fd, buffer, sizeof buffer)) > 0) {
+  while ((n = syscall(SYS_getdents64, fd, g_listing, sizeof g_listing)) > 0) {
     for (long at = 0; at < n;) {
-      auto* entry = reinterpret_cast<Entry*>(buffer + at);
+      auto* entry = reinterpret_cast<Entry*>(g_listing + at);
       at += entry->reclen;
       int64_t pid = 0;
       if (ParseNumber(entry->name, 1, INT32_MAX, &pid)) visit(static_cast<pid_t>(pid));
@@ -89,6 +93,26 @@ bool HasUid(pid_t pid, uid_t a, uid_t b) {
     if (uid == a || uid == b) return true;
   }
   return false;
+}
+
+// Reads in and locks every page of the program: code, constants and data.
+bool LockProgram() {
+  auto* header = reinterpret_cast<const ElfW(Phdr)*>(getauxval(AT_PHDR));
+  const size_t count = getauxval(AT_PHNUM);
+  const auto start = reinterpret_cast<uintptr_t>(&__executable_start);
+  uintptr_t first = UINTPTR_MAX;
+  for (size_t i = 0; i < count; ++i) {
+    if (header[i].p_type == PT_LOAD && header[i].p_vaddr < first) first = header[i].p_vaddr;
+  }
+  constexpr uintptr_t kPage = 4096;
+  bool ok = count > 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (header[i].p_type != PT_LOAD) continue;
+    const uintptr_t from = (header[i].p_vaddr - (first & ~(kPage - 1)) + start) & ~(kPage - 1);
+    const uintptr_t to = header[i].p_vaddr - (first & ~(kPage - 1)) + start + header[i].p_memsz;
+    ok = mlock(reinterpret_cast<void*>(from), to - from) == 0 && ok;
+  }
+  return ok;
 }
 
 }  // namespace
@@ -153,7 +177,9 @@ uint32_t ProtectFromOom() {
 
 uint32_t ProtectSelf() {
   uint32_t flags = 0;
-  if (mlockall(MCL_CURRENT | MCL_FUTURE) == 0) flags |= shim::wire::kLocked;
+  // MCL_ONFAULT: lock what was touched (the stack, by main's TouchStack) and not the 128 KiB that the kernel reserves for it.
+  // The program itself is then made resident whole.
+  if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0 && LockProgram()) flags |= shim::wire::kLocked;
   sched_param param{};
   param.sched_priority = 1;
   if (sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &param) == 0) {

@@ -71,7 +71,8 @@ struct Fenced {
   MonoTime killed_at;
   MonoTime empty_at;
 };
-// The shim holds this deadline now (the answer to Arm, also to other clients' Arms).
+// The shim holds this deadline now (the answer to Arm, also to other clients' Arms). `until` in the distant past: there is no
+// deadline any more, because a standby was started (an Exited or Fenced ends it without this event).
 struct Armed {
   MonoTime until;
   Epoch epoch = 0;
@@ -165,8 +166,9 @@ class Client {
   // Waits until start `starts` has ended.
   absl::StatusOr<Exited> WaitExit(uint32_t starts, MonoTime deadline);
 
-  // Runs one tool of the database's image and waits for it. The tool is killed at `deadline` or on Cancel(). A tool that
-  // failed is not an error of the call: look at the result.
+  // Runs one tool of the database's image and waits for it. The tool is ended at `deadline` or on Cancel() (SIGTERM, a second
+  // later SIGKILL; the call may take 2.5 s past `deadline` to see that). A tool that failed is not an error of the call: look at
+  // the result. While a database's main process ends, every running tool is killed too (kKilledWithDatabase): try again.
   absl::StatusOr<ToolResult> RunTool(const ToolRequest& request, const OutputFn& on_output, MonoTime deadline);
 
   // `new_dir` (absolute, <data>.<suffix>) becomes the data directory, atomically and fsynced; the old one, if any, is kept as
