@@ -58,7 +58,7 @@ TEST(FileStoreProcesses, KilledWritersLeaveOldOrNew) {
   auto store = *FileStore::Open(dir.path());
   ASSERT_EQ(store->Create({"", "0", ""}, In(5s)).outcome, StoreOutcome::kOk);
   int acknowledged = 0, mid_write = 0;
-  for (int round = 0; round < 200; ++round) {
+  for (int round = 0; round < 150; ++round) {
     int fds[2];
     pid_t pids[2];
     for (int p = 0; p < 2; ++p)
@@ -89,7 +89,7 @@ TEST(FileStoreProcesses, KilledWritersLeaveOldOrNew) {
     ASSERT_FALSE(std::filesystem::exists(dir.path() + "/lock.json.tmp")) << "left-overs are removed";
   }
   EXPECT_GT(acknowledged, 200) << "the writers were killed before they did anything";
-  printf("[          ] 200 rounds: %d writes acknowledged, %d kills in the middle of a write\n", acknowledged,
+  printf("[          ] 150 rounds: %d writes acknowledged, %d kills in the middle of a write\n", acknowledged,
          mid_write);
 }
 
