@@ -102,7 +102,7 @@ class Elector {
   // `store` must outlive the elector and be used by it alone (WaitChange and Interrupt).
   static absl::StatusOr<std::unique_ptr<Elector>> Create(Store* store, ElectorOptions options,
                                                          ElectorCallbacks callbacks);
-  ~Elector();  // as Stop() when it still runs
+  ~Elector();  // as Stop() when it still runs; callbacks then must not use the elector any more
   Elector(const Elector&) = delete;
   Elector& operator=(const Elector&) = delete;
 

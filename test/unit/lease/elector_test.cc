@@ -92,7 +92,7 @@ class ElectorTest : public ::testing::Test {
     EXPECT_LE(most_, 1) << "two might act at once";
     for (const auto& m : members_) {
       EXPECT_FALSE(m->late_stop) << m->options.name;
-      m->elector.reset();
+      m->elector->Stop();
       EXPECT_EQ(m->started, m->stopped) << "each beginning has its end";
     }
     members_.clear();
