@@ -1,0 +1,208 @@
+// What must hold after every event, and what must become true when the faults are over.
+#include <algorithm>
+#include <cstdarg>
+
+#include "test/sim/world.h"
+
+namespace mainstay::sim {
+
+using election::Durability;
+using election::EngineOp;
+using election::M;
+
+World::EpochInfo& World::Info(Epoch e) {
+  const size_t i = e < 0 ? 0 : static_cast<size_t>(e);
+  if (i > 100000) {
+    Fail("epoch_jump", "epoch " + std::to_string(e));
+    return epochs_.front();
+  }
+  if (i >= epochs_.size()) epochs_.resize(i + 16);
+  return epochs_[i];
+}
+
+void World::Fail(const char* invariant, std::string detail) {
+  if (!violation_.invariant.empty()) return;
+  violation_ = {invariant, std::move(detail), now_};
+  Trace(-1, "VIOLATION %s: %s", invariant, violation_.detail.c_str());
+  done_ = true;
+}
+
+// Acknowledgements of this epoch may never be lost.
+bool World::Protected(Epoch epoch) const {
+  const size_t i = static_cast<size_t>(epoch);
+  return epoch >= floor_ && i < epochs_.size() && epochs_[i].known && epochs_[i].durability != Durability::kAsync;
+}
+
+// At most one member can acknowledge at an instant. Under async the deadline bounds it, so it may fail only when a shim
+// was paused across its deadline.
+void World::CheckAckers() {
+  dirty_ = false;
+  int first = -1;
+  for (int m = 0; m < plan_.members; m++) {
+    Database& d = nodes_[m].db;
+    const bool can = CanAck(m);
+    if (can && !d.was_acker && Protected(d.epoch)) CheckHeads(m, "can acknowledge");
+    d.was_acker = can;
+    if (!can) continue;
+    if (first < 0) {
+      first = m;
+      continue;
+    }
+    const int old = nodes_[first].db.epoch < d.epoch ? first : m;
+    const int young = old == first ? m : first;
+    first = young;
+    const Node& o = nodes_[old];
+    if (!Protected(o.db.epoch)) {
+      if (o.db.paused) continue;  // it acknowledges nothing at this instant
+      const bool late = o.shim.armed && o.shim.deadline <= now_;
+      if (late && (o.shim.paused || o.shim.pause_end >= o.shim.deadline)) continue;
+      if (forced_until_ >= now_ && plan_.takeover == 0) continue;
+    }
+    Fail("two_ackers", o.name + " under epoch " + std::to_string(o.db.epoch) + " and " + nodes_[young].name + " under epoch " +
+                           std::to_string(nodes_[young].db.epoch) + " can both acknowledge writes");
+    return;
+  }
+}
+
+// Every acknowledged write is in this member's log.
+void World::CheckHeads(int m, const char* when) {
+  const Database& d = nodes_[m].db;
+  for (const Log& h : heads_) {
+    if (logs_.Contains(d.log, h)) continue;
+    Fail("lost_write", nodes_[m].name + " " + when + " at " + std::to_string(d.log.branch) + "/" + std::to_string(d.log.end) + " without the acknowledged " +
+                           std::to_string(h.branch) + "/" + std::to_string(h.end));
+    return;
+  }
+}
+
+void World::CheckOpen(int m) {
+  const Node& n = nodes_[m];
+  if (plan_.Mistake() != M::kNoShim) {
+    if (!n.shim.armed) Fail("open_unfenced", n.name + " opens its database without a deadline");
+    else if (n.shim.epoch != n.db.epoch) Fail("open_unfenced", n.name + " opens its database under a deadline of another epoch");
+  }
+  if (record_ != nullptr && present_ && !damaged_ && record_->epoch == n.db.epoch && record_->holder_name == n.name && Protected(n.db.epoch))
+    CheckHeads(m, "opens its database");
+}
+
+// S1: at every step k + q > |V u N|, for the primary of the record's epoch.
+void World::CheckSets(const char* when) {
+  if (record_ == nullptr || !present_ || damaged_ || record_->voters.empty()) return;
+  const Record& r = *record_;
+  const int m = Index(r.holder_name);
+  uint32_t v = 0;
+  for (const auto& name : r.voters) {
+    const int i = Index(name);
+    if (i == m || i < 0) Fail("voters", "the holder votes for itself");
+    else v |= 1u << i;
+  }
+  if (r.freeze < 1 || r.freeze > static_cast<int32_t>(r.voters.size())) return Fail("voters", "freeze " + std::to_string(r.freeze) + " of " + std::to_string(r.voters.size()));
+  const Database& d = nodes_[m].db;
+  if (!d.running || !d.writable || d.epoch != r.epoch) return;
+  for (const SyncConfig* c : {&d.cfg, &d.old_cfg}) {
+    if (c == &d.old_cfg && !OldCounts(m)) continue;
+    const int sum = static_cast<int>(__builtin_popcount((v | c->names) & 0x7f));
+    if (c->epoch == r.epoch && c->k + r.freeze <= sum && Protected(r.epoch))
+      return Fail("s1", std::string(when) + ": k " + std::to_string(c->k) + " + q " + std::to_string(r.freeze) + " <= " + std::to_string(sum) + " of " + nodes_[m].name);
+  }
+}
+
+void World::CheckEngine(int m, const election::Engine& op) {
+  const Node& n = nodes_[m];
+  const bool opens = op.op == EngineOp::kPromote || op.op == EngineOp::kReopen;
+  const bool acts = opens || op.op == EngineOp::kFound || op.op == EngineOp::kFollow;
+  if (acts && n.durable.fenced && n.state.memory.fenced) Fail("acts_fenced", n.name + " starts its database although it is fenced");
+  if (opens && op.memory.max_epoch < op.epoch) Fail("memory", n.name + " opens under an epoch that its memory does not have");
+  if (op.memory.promised < n.durable.promised && (opens || op.op == EngineOp::kFreeze || op.op == EngineOp::kRemember))
+    Fail("promise_falls", n.name + " forgets a promise: " + std::to_string(n.durable.promised) + " to " + std::to_string(op.memory.promised));
+}
+
+void World::CheckStep(int m, const election::Event& event, Epoch open_before, bool lead_before, MonoTime permit_before) {
+  const Node& n = nodes_[m];
+  const election::State& s = n.state;
+  if (s.permit_until > permit_before) {
+    const auto* done = std::get_if<election::StoreDone>(&event);
+    const bool write = done != nullptr && done->op != election::StoreOp::kRead && done->outcome == election::StoreOutcome::kOk;
+    const int64_t sent = std::max(n.store_sent_ok, n.promise_sent);
+    if (!write && !std::holds_alternative<election::PromiseAnswered>(event)) {
+      return Fail("read_grant", n.name + "'s permission grew without an acknowledged write of its own");
+    }
+    if (s.permit_until.nanos() > sent + s.set->validity.count()) return Fail("permit", n.name + "'s permission is longer than H from its request");
+  }
+  if (lead_before && s.lead && s.permit_until <= Local(m, now_) + std::chrono::nanoseconds(0) && false) return;
+  const Record* seen = nullptr;
+  if (const auto* d = std::get_if<election::StoreDone>(&event); d != nullptr && d->op == election::StoreOp::kRead && d->record) seen = &*d->record;
+  if (seen != nullptr && s.lead && seen->holder != s.set->identity && s.open_epoch != 0 && seen->epoch > s.open_epoch)
+    return Fail("acts_on_foreign", n.name + " goes on as primary although it read that " + seen->holder_name + " holds the lock");
+  (void)open_before;
+  // With lease takeover nobody else may have a permission (quorum takeover is safe without that).
+  if (plan_.takeover != 1 || !s.lead || s.permit_until <= Local(m, now_) || forced_until_ >= now_) return;
+  for (const Node& o : nodes_) {
+    if (o.index == m || !o.agent_up || !o.state.lead || o.state.permit_until <= Local(o.index, now_)) continue;
+    return Fail("two_permits", n.name + " and " + o.name + " both have a running permission");
+  }
+}
+
+// One primary that acknowledges, everybody streams from it, and the record says so.
+bool World::Good(std::string* why) const {
+  int p = -1;
+  for (int m = 0; m < plan_.members; m++) {
+    if (!nodes_[m].db.running || !nodes_[m].db.writable) continue;
+    if (p >= 0) return *why = "two primaries", false;
+    p = m;
+  }
+  if (p < 0) return *why = "no primary", false;
+  if (!present_ || damaged_) return *why = "no record", false;
+  const Database& d = nodes_[p].db;
+  const Record& r = *record_;
+  if (r.holder_name != nodes_[p].name || r.epoch != d.epoch || r.release.released) return *why = "the record names another", false;
+  if (!CanAck(p)) return *why = nodes_[p].name + " cannot acknowledge", false;
+  size_t voters = 0;
+  for (int m = 0; m < plan_.members; m++) {
+    if (m == p || !nodes_[m].member) continue;
+    const Database& s = nodes_[m].db;
+    if (!s.running || !s.rx || s.conn_to != p || !d.tx[m].up || !d.tx[m].streaming || s.conn_epoch != d.epoch)
+      return *why = nodes_[m].name + " does not stream from " + nodes_[p].name + " under its epoch", false;
+    const election::Member* member = r.FindMember(nodes_[m].name);
+    if (member == nullptr) return *why = nodes_[m].name + " is not in the record", false;
+    if (member->no_failover) continue;
+    voters++;
+    if (r.durability != Durability::kAsync && !r.HasVoter(nodes_[m].name)) return *why = nodes_[m].name + " is no voter", false;
+  }
+  if (r.durability != Durability::kAsync && (d.cfg.k < 1 && voters > 0)) return *why = "k is 0", false;
+  return true;
+}
+
+void World::CheckLive() {
+  std::string why;
+  if (Good(&why)) {
+    if (good_since_ < 0) good_since_ = now_;
+    if (now_ - good_since_ >= 5 * kSec) {  // and it stays so
+      stats_.converge_ns = good_since_ - live_since_;
+      done_ = true;
+      return;
+    }
+  } else {
+    if (good_since_ >= 0) Trace(-1, "WORLD was well, but now: %s", why.c_str());
+    good_since_ = -1;
+    if (now_ - live_since_ > live_bound_) return Fail("liveness", why + " " + std::to_string((now_ - live_since_) / kSec) + " s after the last fault");
+  }
+  // People put right what they did: nobody stays fenced, the cluster is not paused.
+  if ((now_ - live_since_) / kSec % 5 == 1) {
+    for (int m = 0; m < plan_.members; m++) {
+      if ((fenced_ >> m & 1) == 0) continue;
+      election::AdminAsked a;
+      a.kind = election::AdminKind::kUnfence;
+      a.target = nodes_[m].name;
+      Admin(m, a);
+    }
+    if (record_ != nullptr && record_->paused) {
+      election::AdminAsked a;
+      a.kind = election::AdminKind::kResume;
+      for (int m = 0; m < plan_.members; m++) Admin(m, a);
+    }
+  }
+  Push(now_ + kSec, Ev::kPhase, -1);
+}
+
+}  // namespace mainstay::sim
