@@ -238,6 +238,10 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
       s.db.state = DbState::kStopped;
       break;
     case EngineOp::kFollow:
+      // It was started (or cloned): what was known before is over, the next probe tells the rest. Without this
+      // the member would be told to follow again at once, for ever.
+      if (s.db.state != DbState::kRunning) s.db.state = DbState::kStarting;
+      s.db.empty = false;
       break;
     case EngineOp::kFreeze:
       s.frozen = true;
