@@ -57,6 +57,7 @@ Record NextRecord(const Context& c) {
   r.cluster = c.set().cluster;
   r.lease = c.set().lease;
   if (r.cluster_id.empty()) r.cluster_id = c.s.db.system_id;
+  if (c.s.lead && c.s.open_epoch == r.epoch) r.base = c.s.memory.lineage;
   MergeMembers(c, &r);
   return r;
 }

@@ -40,6 +40,8 @@ std::string RefuseFreeze(const Context& c, const FreezeAsked& e) {
     return "epoch already promised";
   if (Permitted(s, c.now) && s.phase != Phase::kReleasing) return "I lead and my permission runs";
   if (s.phase == Phase::kAcquiring && !StoreIdle(s)) return "I am taking the lock";
+  if (s.phase == Phase::kStepdown || (!EngineIdle(s) && s.engine.op == EngineOp::kKill))
+    return "the database is being killed";
   if (c.now < s.promised_until) return "I promised the holder not to take over";
   if (Present(s) && s.view->paused && e.cause != Cause::kForced && !s.view->release.released) return "paused";
   if (e.cause == Cause::kSuspected && Present(s) && !s.view->release.released &&

@@ -62,6 +62,7 @@ void ActWon(Context& c) {
   c.facts = "epoch " + std::to_string(s.view->epoch);
   s.attempts = 0;
   s.open_failed = false;
+  s.open_epoch = 0;  // of an earlier reign, whose kill was overtaken by a freeze
   s.forced_until = MonoTime();
   SetPhase(c, Phase::kOpening);
   c.out.push_back(Notify{"", true, false});

@@ -54,8 +54,13 @@ void ActAlreadyOpen(Context& c) {
 bool CanOpen(const Context& c) {
   const State& s = c.s;
   return c.set().database && FenceStands(c) && s.db_known && !s.db.empty && EngineIdle(s) && !s.db.writable &&
-         !s.open_failed && s.open_epoch == 0 && c.now >= s.engine_retry;
+         !s.open_failed && s.open_epoch == 0 && c.now >= s.engine_retry && !s.view->cluster_id.empty();
 }
+// A new cluster is named in the record before its first write, so that a record without a name has lost nothing.
+bool Nameless(const Context& c) {
+  return c.set().database && c.s.view->cluster_id.empty() && !c.s.db.system_id.empty() && MayWrite(c);
+}
+void ActName(Context& c) { Write(c, NextRecord(c), Purpose::kRenew); }
 void ActOpen(Context& c) {
   State& s = c.s;
   Engine op;
@@ -91,6 +96,7 @@ void ActPrimary(Context& c) {
   State& s = c.s;
   SetPhase(c, Phase::kPrimary);
   s.reopen = false;
+  s.next_renew = c.now;  // the record shall say that this reign has a log of its own
   c.facts = "epoch " + std::to_string(s.view->epoch) + ", voters " + std::to_string(s.view->voters.size());
   Name former;
   const auto& h = s.view->history;
@@ -155,7 +161,7 @@ bool Hung(const Context& c) {
 void AddOpenRows(std::vector<Row>* t) {
   t->push_back({"open.bare", In(Phase::kOpening), "no database, the lock is mine", "The lock is ours: lead.",
                 "primary", false, BareOpen, ActPrimary});
-  t->push_back({"open.found", In(Phase::kOpening, Phase::kProbation), "there are no data anywhere",
+  t->push_back({"open.found", In(Phase::kOpening), "there are no data anywhere",
                 "Create a new database cluster; it stays closed until we may lead.", "", false, NeedsFound,
                 ActFound});
   t->push_back(
@@ -163,6 +169,8 @@ void AddOpenRows(std::vector<Row>* t) {
        "The agent restarted beside a running primary: adopt it.", "", false, AlreadyOpen, ActAlreadyOpen});
   t->push_back({"open.done", In(Phase::kOpening), "the database accepts writes",
                 "This member is the primary now.", "primary", false, IsOpen, ActPrimary});
+  t->push_back({"open.name", In(Phase::kOpening), "the record does not say which cluster it is of",
+                "Write the new cluster's identifier into the record before opening it.", "", true, Nameless, ActName});
   t->push_back({"open.start", In(Phase::kOpening), "the lock is mine and the fence stands",
                 "The lock is ours and the fence is armed: open the database for writes.", "", false, CanOpen,
                 ActOpen});

@@ -96,27 +96,39 @@ void ActFollow(Context& c) {
 }
 
 // ---- founding: no record and no data here ----
+// No record, or one whose cluster was never opened (it has no identifier) and whose maker is gone.
+bool NoCluster(const Context& c) {
+  const State& s = c.s;
+  if (s.lock == LockView::kAbsent) return true;
+  return Present(s) && s.view->cluster_id.empty() &&
+         (s.view->release.released || c.now >= s.seen_at + LeaseWait(s));
+}
 bool FoundDue(const Context& c) {
   const State& s = c.s;
-  if (!c.set().database || s.lock != LockView::kAbsent || !s.db.empty || !StoreIdle(s) || s.must_read ||
-      s.shutdown)
+  if (!c.set().database || !NoCluster(c) || !s.db.empty || !StoreIdle(s) || s.must_read || s.shutdown)
     return false;
   if (s.memory.fenced || c.set().self.no_failover || c.now < s.next_attempt || !s.memory.cluster_id.empty())
     return false;
+  std::vector<Name> ask = s.memory.known;
+  for (const Name& n : c.set().expected) Insert(&ask, n);
   size_t empty = 0;
   for (const Peer& p : s.peers) {
-    if (PeerFresh(s, p, c.now) && !p.report.empty) return false;  // somebody has data: they make the record
-    if (PeerFresh(s, p, c.now)) empty++;
+    if (!PeerFresh(s, p, c.now)) continue;
+    if (!p.report.empty) return false;  // somebody has data: they make the record
+    empty += Contains(ask, p.report.name) ? 1 : 0;
   }
-  // Whoever the configuration names was asked and has nothing; or nobody came for L.
-  return (!c.set().expected.empty() && empty >= c.set().expected.size()) || c.now - s.seen_at >= LeaseWait(s);
+  const size_t others = ask.size() - (Contains(ask, c.set().self.name) ? 1 : 0);
+  // Whoever the configuration or an earlier record names was asked and has nothing; or this member has never heard
+  // of a cluster and nobody came for L.
+  if (empty >= others) return others > 0 || c.now - s.seen_at >= LeaseWait(s);
+  return s.memory.max_epoch == 0 && c.now - s.seen_at >= LeaseWait(s);
 }
 void ActFoundRecord(Context& c) {
   State& s = c.s;
   s.attempt = Attempt{};
   s.attempt.epoch = s.memory.max_epoch + 1;
   s.memory.max_epoch = s.attempt.epoch;
-  s.probation = !Mistake(M::kCreateNow);
+  s.probation = s.lock == LockView::kAbsent && !Mistake(M::kCreateNow);
   s.reopen = true;
   SetPhase(c, Phase::kAcquiring);
   Record r = AcquiredRecord(c);

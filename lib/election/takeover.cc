@@ -47,8 +47,21 @@ bool OthersAgree(const State& s, MonoTime now) {
   return true;
 }
 
+// The record names this member, and nothing was streamed here since the freeze that won it: these are the data the
+// reign was to begin with (it died between its compare-and-swap and the opening). Or this is the founder, come back
+// before its new cluster was ever opened.
+bool UnopenedMine(const State& s) {
+  const Record& r = *s.view;
+  const Memory& m = s.memory;
+  if (r.holder_name != s.set->self.name || s.db.empty || !s.db_known) return false;
+  if (m.promised == r.epoch && m.detached && m.lineage > 0) return true;
+  return m.lineage == 0 && m.held == 0 && m.promised <= r.epoch &&
+         (r.cluster_id.empty() || r.cluster_id == s.db.system_id);
+}
+
 bool SelfComplete(const State& s) {
   const Record& r = *s.view;
+  if (UnopenedMine(s)) return true;
   const Position mine = OwnPosition(s);
   if (!OnLineage(s, mine)) return false;
   // The data of the holder itself: whatever was acknowledged in this reign was flushed here first.
@@ -226,7 +239,7 @@ bool MayLead(const State& s, MonoTime now) {
   if (!set.database) return true;
   if (s.db.empty || !s.db_known) return false;
   if (s.lock != LockView::kPresent) return s.memory.lineage > 0;
-  return OnLineage(s, OwnPosition(s)) || (now < s.forced_until && s.forced_loss);
+  return OnLineage(s, OwnPosition(s)) || UnopenedMine(s) || (now < s.forced_until && s.forced_loss);
 }
 
 std::optional<Cause> TakeoverCause(const State& s, MonoTime now, MonoTime* since) {
@@ -321,7 +334,9 @@ Record AcquiredRecord(const Context& c) {
   r.holder = s.set->identity;
   r.holder_name = s.set->self.name;
   r.epoch = s.attempt.epoch;
-  r.base = s.attempt.epoch;
+  // The new reign's own log begins when its database opens (NextRecord raises the base then). Until that nothing was
+  // acknowledged in it, and the members of the last reign are still the ones that count.
+  if (s.attempt.cause == Cause::kLost || s.view == nullptr) r.base = s.memory.lineage;
   r.voters.clear();
   r.freeze = 0;
   r.pending.reset();

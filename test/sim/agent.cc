@@ -36,6 +36,7 @@ void World::StartAgent(int m) {
   s->failsafe = plan_.failsafe != 0;
   n.settings = s;
   n.agent_up = true;
+  n.leaving = false;
   n.agent_gen++;
   n.store_id = 0;
   n.store_sent_ok = n.promise_sent = INT64_MIN / 2;

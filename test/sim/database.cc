@@ -228,6 +228,8 @@ void World::Acknowledge(int p, uint64_t upto) {
   d.acked = upto;
   stats_.acks++;
   if (!Protected(d.epoch)) return;
+  // An answer of a standby from before a takeover: the new primary has that write too.
+  if (!heads_.empty() && logs_.Contains(heads_.front(), {d.log.branch, upto})) return;
   CheckHeads(p, "acknowledges a write");
   heads_.clear();
   heads_.push_back({d.log.branch, upto});

@@ -244,6 +244,8 @@ void World::DoPromote(int m) {
   if (!d.running) return EngineFail(m, "the database ended");
   if (d.paused) return EngineNext(m, 50 * kMs);
   if (d.writable) return EngineFail(m, "it is a primary already");
+  // The engine asks the shim right before pg_promote: a deadline that is armed now stays until it kills.
+  if (plan_.Mistake() != M::kNoShim && (!n.shim.armed || n.shim.epoch != e.op.epoch)) return EngineFail(m, "no deadline is armed for this epoch");
   if (!logs_.Contains(d.log, d.consistent)) return EngineFail(m, "the data are not consistent");
   CloseRx(m, true);
   d.conn_to = -1;

@@ -283,6 +283,7 @@ void World::BeginAdmin(const Fault& f, int m) {
     case K::shutdown:
       if (!nodes_[m].agent_up) return;
       Deliver(m, election::ShutdownAsked{}, 0, nodes_[m].agent_gen);  // the pod goes when its grace period is over
+      nodes_[m].leaving = true;
       Push(now_ + (plan_.fast != 0 ? 8 : 25) * kSec, Ev::kNodeGone, m, -1, nodes_[m].agent_gen, f.dur_ms);
       return;
     default: return;
@@ -308,6 +309,7 @@ void World::HealAll() {
       Resume(m, w);
     }
     n.trip = 0;
+    if (n.leaving) KillNode(m);
     if (!n.node_up) ReviveNode(m);
     else if (!n.agent_up) Push(now_, Ev::kAgentStart, m);
   }

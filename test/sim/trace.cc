@@ -23,6 +23,7 @@ void World::TraceEvent(int m, const election::Event& e) {
   static const char* const kOutcomes[] = {"ok", "conflict", "not-found", "unknown", "unreadable"};
   static const char* const kStore[] = {"read", "create", "update"};
   if (const auto* s = std::get_if<election::StoreDone>(&e)) {
+    if (s->op == election::StoreOp::kUpdate && s->outcome == election::StoreOutcome::kOk && !tell_write_[m]) return;
     const std::string what = s->record ? " holder=" + s->record->holder + " epoch=" + std::to_string(s->record->epoch) : "";
     Trace(m, "  <- %s %s %s%s", kStore[static_cast<int>(s->op)], kOutcomes[static_cast<int>(s->outcome)], s->version.c_str(), what.c_str());
   } else if (const auto* d = std::get_if<election::EngineDone>(&e)) {
@@ -46,6 +47,9 @@ void World::TraceAction(int m, const election::Action& a) {
     for (const auto& n : e->sync.names) names += n;
     Trace(m, "  -> engine %s epoch %lld leader %s k=%d names={%s}", kOps[static_cast<int>(e->op)], static_cast<long long>(e->epoch), e->leader.name.c_str(), e->sync.k, names.c_str());
   } else if (const auto* u = std::get_if<election::UpdateLock>(&a)) {
+    // Plain renewals are not worth a line.
+    tell_write_[m] = record_ == nullptr || record_->epoch != u->record.epoch || record_->change != u->record.change || record_->holder != u->record.holder;
+    if (!tell_write_[m]) return;
     std::string voters;
     for (const auto& n : u->record.voters) voters += n;
     Trace(m, "  -> update if %s: holder=%s epoch=%lld V={%s} q=%d%s", u->if_version.c_str(), u->record.holder.c_str(), static_cast<long long>(u->record.epoch), voters.c_str(), u->record.freeze,

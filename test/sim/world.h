@@ -142,6 +142,7 @@ struct Node {
   int64_t offset = 0;
   bool member = false;    // takes part (was added)
   bool node_up = false;
+  bool leaving = false;   // was asked to shut down
   // agent
   bool agent_up = false, agent_paused = false;
   uint32_t agent_gen = 0, wake_gen = 0, nonce = 0;
@@ -314,6 +315,7 @@ class World {
   FILE* trace_ = nullptr;
   int64_t now_ = 0;
   uint64_t seq_ = 0;
+  bool tell_write_[kMaxNodes] = {};
   bool done_ = false, live_phase_ = false, dirty_ = false;
   int64_t live_since_ = 0, live_bound_ = 0, good_since_ = -1;
   std::vector<Item> queue_;
