@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "lib/base/log.h"
 #include "lib/base/time.h"
 #include "lib/election/settings.h"
 
@@ -29,8 +30,6 @@ class AgentConfig;
 namespace mainstay::agent {
 
 enum class EngineKind : uint8_t { kPostgresql, kFake };
-enum class LogLevel : uint8_t { kDebug, kInfo, kWarn, kError };
-enum class LogFormat : uint8_t { kJson, kText };
 
 struct ExpectedMember {
   election::Name name;
@@ -110,6 +109,7 @@ struct LoadedConfig {
   std::vector<ConfigProblem> problems;  // in order of lines
   std::map<std::string, std::string>
       origin;  // path of each set leaf -> "file:12", "env MAINSTAY_X", "flag", "profile", "default"
+  std::vector<std::string> warnings;  // sentences; nothing is refused because of them
   bool ok() const { return problems.empty(); }
   std::string Problems() const;  // all, one a line
 };

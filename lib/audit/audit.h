@@ -90,9 +90,6 @@ struct Identity {
 // and Log.
 std::string Format(const Event& event, const Identity& who, uint64_t seq, int64_t unix_us,
                    const std::string& uuid);
-// A version 7 UUID: sorts by time.
-std::string UuidV7(int64_t unix_ms);
-
 class Log {
  public:
   Log(int fd, Identity who);  // does not own fd

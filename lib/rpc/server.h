@@ -12,6 +12,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "lib/rpc/address.h"
 #include "lib/rpc/port.h"
 
 namespace mainstay::rpc {
@@ -40,9 +41,6 @@ class Server {
   virtual std::string address() const = 0;    // with the real port
   virtual void SetServing(bool serving) = 0;  // of the health service
 };
-
-// "" when `address` is loopback or a unix socket; otherwise the reason for the refusal and the remedy.
-std::string CheckListenAddress(const std::string& address);
 
 }  // namespace mainstay::rpc
 

@@ -1,0 +1,149 @@
+#include "agent/face_pages.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace mainstay::agent {
+namespace {
+
+using election::DbState;
+using election::Role;
+using metrics::Type;
+
+double Seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+
+void Gauge(metrics::Writer& w, absl::string_view name, absl::string_view help, double value) {
+  w.Family(name, Type::kGauge, help);
+  w.Sample(value);
+}
+
+// One series per value, 1 for the current one.
+template <typename T, size_t N>
+void States(metrics::Writer& w, absl::string_view name, absl::string_view help, const std::string& label,
+            const std::pair<T, const char*> (&values)[N], T current) {
+  w.Family(name, Type::kGauge, help);
+  for (const auto& [value, text] : values) w.Sample({{label, text}}, value == current ? 1 : 0);
+}
+
+constexpr std::pair<Role, const char*> kRoles[] = {{Role::kUnknown, "unknown"},
+                                                   {Role::kReplica, "replica"},
+                                                   {Role::kPrimary, "primary"},
+                                                   {Role::kFenced, "fenced"}};
+constexpr std::pair<DbState, const char*> kDbStates[] = {{DbState::kUnknown, "unknown"},
+                                                         {DbState::kStopped, "stopped"},
+                                                         {DbState::kStarting, "starting"},
+                                                         {DbState::kRunning, "running"},
+                                                         {DbState::kDead, "dead"}};
+constexpr std::pair<election::Durability, const char*> kDurabilities[] = {
+    {election::Durability::kAsync, "async"},
+    {election::Durability::kGuarded, "guarded"},
+    {election::Durability::kStrict, "strict"}};
+
+void WriteLock(const rpc::StatusView& v, MonoTime now, metrics::Writer& w) {
+  w.Family("mainstay_lease_held", Type::kGauge,
+           "1 while this member holds the lock and its permission runs.");
+  const bool held = !v.lock.permitted_until.is_past() && v.lock.permitted_until > now;
+  w.Sample({{"lock", v.lock.where}}, held ? 1 : 0);
+  Gauge(w, "mainstay_lease_epoch", "Epoch of the newest record that this member knows.",
+        static_cast<double>(v.epoch));
+  Gauge(w, "mainstay_lease_seconds_until_deadline",
+        "Until this member's permission ends; 0 when it has none.",
+        held ? Seconds(v.lock.permitted_until - now) : 0);
+  Gauge(w, "mainstay_lease_healthy", "1 when the last request to the lock's store was answered.",
+        v.lock.health == rpc::LockHealth::kOk ? 1 : 0);
+  if (!v.lock.record_changed_at.is_past()) {
+    Gauge(w, "mainstay_lease_record_age_seconds", "Since this member saw the record change.",
+          Seconds(now - v.lock.record_changed_at));
+  }
+}
+
+void WriteMembers(const rpc::StatusView& v, MonoTime now, metrics::Writer& w) {
+  w.Family("mainstay_member_age_seconds", Type::kGauge, "Since a member was last heard of.");
+  for (const auto& m : v.members) {
+    if (!m.heard_at.is_past())
+      w.Sample({{"member", m.name}}, Seconds(std::max(Duration::zero(), now - m.heard_at)));
+  }
+  w.Family("mainstay_member_lag_bytes", Type::kGauge, "How far a member's log is behind the primary's.");
+  for (const auto& m : v.members) {
+    if (m.lag_bytes) w.Sample({{"member", m.name}}, static_cast<double>(*m.lag_bytes));
+  }
+  w.Family("mainstay_member_sync", Type::kGauge,
+           "1 when the primary waits for this member's acknowledgement.");
+  for (const auto& m : v.members) w.Sample({{"member", m.name}}, m.sync ? 1 : 0);
+}
+
+}  // namespace
+
+std::vector<Check> LiveChecks(const rpc::StatusView& view, MonoTime loop_turned_at, MonoTime now,
+                              Duration stalled_after) {
+  return {{"loop", now - loop_turned_at <= stalled_after}, {"shim", view.shim_connected}};
+}
+
+std::vector<Check> ReadyChecks(const rpc::StatusView& view, bool serving) {
+  const auto& db = view.database;
+  const bool role =
+      view.role == Role::kPrimary ? db.writable : view.role == Role::kReplica && !db.streaming_from.empty();
+  return {{"serving", serving}, {"database", db.state == DbState::kRunning}, {"role", role}};
+}
+
+std::vector<Check> StartChecks(const rpc::StatusView& view) {
+  const auto health = view.lock.health;
+  return {{"lock", health == rpc::LockHealth::kOk || health == rpc::LockHealth::kMissing},
+          {"probe", !view.database.probed_at.is_past()}};
+}
+
+bool AllOk(const std::vector<Check>& checks) {
+  for (const Check& c : checks) {
+    if (!c.ok) return false;
+  }
+  return true;
+}
+
+std::string ProbeBody(const std::string& page, const std::vector<Check>& checks, bool verbose) {
+  const bool ok = AllOk(checks);
+  if (!verbose) return ok ? "ok\n" : "failed\n";
+  std::string out;
+  for (const Check& c : checks)
+    absl::StrAppend(&out, c.ok ? "[+]" : "[-]", c.name, c.ok ? " ok\n" : " failed\n");
+  absl::StrAppend(&out, page, " check ", ok ? "passed\n" : "failed\n");
+  return out;
+}
+
+void WriteViewMetrics(const rpc::StatusView& v, MonoTime now, metrics::Writer& w) {
+  w.Family("mainstay_build_info", Type::kGauge, "Version of the agent and of its database; always 1.");
+  w.Sample({{"version", v.agent_version}, {"engine", v.engine}, {"engine_version", v.database.version}}, 1);
+  States(w, "mainstay_role", "Role of this member; 1 for the current one.", "role", kRoles, v.role);
+  States(w, "mainstay_database_state", "State of this member's database; 1 for the current one.", "state",
+         kDbStates, v.database.state);
+  Gauge(w, "mainstay_up", "1 while the database runs.", v.database.state == DbState::kRunning ? 1 : 0);
+  Gauge(w, "mainstay_database_timeline", "Timeline of this member's database.", v.database.timeline);
+  Gauge(w, "mainstay_database_position_bytes", "End of this member's log.",
+        static_cast<double>(v.database.offset));
+  WriteLock(v, now, w);
+  States(w, "mainstay_durability", "Durability in force; 1 for the current one.", "mode", kDurabilities,
+         v.durability.in_force);
+  Gauge(w, "mainstay_durability_degraded", "1 while the durability in force is not the one wished for.",
+        v.durability.in_force == v.durability.wished ? 0 : 1);
+  Gauge(w, "mainstay_sync_standbys", "Standbys whose acknowledgement the primary can wait for.",
+        static_cast<double>(v.durability.sync.names.size()));
+  Gauge(w, "mainstay_paused", "1 while automatic failover is paused.", v.paused ? 1 : 0);
+  Gauge(w, "mainstay_fenced", "1 while an administrator keeps this member's database stopped.",
+        v.fenced ? 1 : 0);
+  Gauge(w, "mainstay_shim_connected", "1 while the shim answers.", v.shim_connected ? 1 : 0);
+  Gauge(w, "mainstay_pending_restart", "Parameters that wait for a restart of the database.",
+        static_cast<double>(v.database.pending_restart.size()));
+  Gauge(w, "mainstay_warnings", "Warnings that `mainstay status` shows.",
+        static_cast<double>(v.warnings.size()));
+  WriteMembers(v, now, w);
+}
+
+std::string LandingPage(const rpc::StatusView& view) {
+  // Names are [a-z0-9-], checked by the configuration: nothing to escape.
+  return absl::StrCat(
+      "<!doctype html><title>Mainstay ", view.member, "</title><h1>Mainstay: ", view.cluster, "/",
+      view.member,
+      "</h1><ul><li><a href=\"/metrics\">/metrics</a><li><a href=\"/status\">/status</a>"
+      "<li><a href=\"/decisions\">/decisions</a><li><a href=\"/livez?verbose\">/livez</a>"
+      "<li><a href=\"/readyz?verbose\">/readyz</a><li><a href=\"/startupz?verbose\">/startupz</a></ul>\n");
+}
+
+}  // namespace mainstay::agent

@@ -1,0 +1,46 @@
+// The program `mainstay`: hands the world to the command line; the agent is one of its verbs.
+#include <malloc.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "agent/ctl/ctl.h"
+#ifdef MAINSTAY_HAS_SIDECAR
+#include "agent/sidecar/sidecar.h"
+#endif
+
+namespace {
+
+#ifdef MAINSTAY_HAS_SIDECAR
+int RunAgent(const mainstay::agent::LoadedConfig& loaded, const mainstay::agent::ConfigSource& source) {
+  mallopt(M_ARENA_MAX, 2);   // arenas are per thread and never shrink
+  signal(SIGPIPE, SIG_IGN);  // a reader of the log that goes away must not end the agent
+  return mainstay::agent::RunSidecar({.config = loaded.config, .source = source, .environment = environ});
+}
+#endif
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  mainstay::ctl::Program program;
+  program.version = MAINSTAY_VERSION;
+  program.out = &std::cout;
+  program.err = &std::cerr;
+  program.out_is_terminal = isatty(STDOUT_FILENO) == 1;
+  program.in_is_terminal = isatty(STDIN_FILENO) == 1;
+  program.read_line = [] {
+    std::string line;
+    std::getline(std::cin, line);
+    return line;
+  };
+  program.environment = environ;
+#ifdef MAINSTAY_HAS_SIDECAR
+  program.run_agent = RunAgent;
+#endif
+  const int code = mainstay::ctl::Main({argv + 1, argv + argc}, program);
+  std::cout.flush();
+  return code;
+}

@@ -1,0 +1,76 @@
+#include "lib/rpc/address.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace mainstay::rpc {
+namespace {
+
+constexpr size_t kMaxUnixPath = 107;  // sun_path without its 0
+
+std::string CheckUnix(const std::string& path) {
+  if (path.empty() || path[0] != '/') return "is no absolute path after unix:";
+  if (path.size() > kMaxUnixPath) return absl::StrCat("has a path of more than ", kMaxUnixPath, " bytes");
+  return "";
+}
+
+// Host and port of "host:port"; "" or what is wrong.
+std::string Split(const std::string& address, std::string* host, uint32_t* port) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string::npos) return "has no port";
+  *host = address.substr(0, colon);
+  const std::string digits = address.substr(colon + 1);
+  if (digits.empty() || digits.size() > 5 || !absl::SimpleAtoi(digits, port) || *port > 65535)
+    return "has no valid port";
+  if (host->empty()) return "has no host";
+  if (host->size() > 255) return "has too long a host";
+  if ((*host)[0] == '[') {
+    if (host->size() < 4 || host->back() != ']') return "has a broken [IPv6] host";
+    for (char c : host->substr(1, host->size() - 2)) {
+      if (!absl::ascii_isxdigit(static_cast<unsigned char>(c)) && c != ':' && c != '.')
+        return "has a broken [IPv6] host";
+    }
+    return "";
+  }
+  for (char c : *host) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '.' && c != '_')
+      return "has a host that is no name";
+  }
+  return "";
+}
+
+bool IsLoopback(const std::string& host) {
+  if (host == "localhost" || host == "[::1]") return true;
+  if (!absl::StartsWith(host, "127.")) return false;
+  for (char c : host) {
+    if (!absl::ascii_isdigit(static_cast<unsigned char>(c)) && c != '.') return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string CheckAddress(const std::string& address) {
+  if (address.empty()) return "is missing";
+  if (absl::StartsWith(address, "unix:")) return CheckUnix(address.substr(5));
+  std::string host;
+  uint32_t port = 0;
+  const std::string problem = Split(address, &host, &port);
+  if (!problem.empty()) return problem;
+  return port == 0 ? "has port 0" : "";
+}
+
+std::string CheckListenAddress(const std::string& address) {
+  if (address.empty()) return "is missing";
+  if (absl::StartsWith(address, "unix:")) return CheckUnix(address.substr(5));
+  std::string host;
+  uint32_t port = 0;
+  const std::string problem = Split(address, &host, &port);
+  if (!problem.empty()) return problem;
+  if (IsLoopback(host)) return "";
+  return "is not loopback: without mTLS (which comes later) anybody who reaches it could stop the database";
+}
+
+}  // namespace mainstay::rpc

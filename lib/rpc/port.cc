@@ -1,0 +1,33 @@
+#include "lib/rpc/port.h"
+
+namespace mainstay::rpc {
+
+const char* ToString(AdminVerb verb) {
+  switch (verb) {
+    case AdminVerb::kSwitchover:
+      return "switchover";
+    case AdminVerb::kFailover:
+      return "failover";
+    case AdminVerb::kPause:
+      return "pause";
+    case AdminVerb::kResume:
+      return "resume";
+    case AdminVerb::kFence:
+      return "fence";
+    case AdminVerb::kUnfence:
+      return "unfence";
+    case AdminVerb::kSetDurability:
+      return "set-durability";
+    case AdminVerb::kForget:
+      return "forget";
+    case AdminVerb::kRestart:
+      return "restart";
+    case AdminVerb::kReload:
+      return "reload";
+    case AdminVerb::kReinit:
+      return "reinit";
+  }
+  return "?";
+}
+
+}  // namespace mainstay::rpc

@@ -1,0 +1,120 @@
+#include "lib/rpc/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/resource_quota.h>
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "lib/base/file.h"
+#include "lib/rpc/agent_service.h"
+#include "lib/rpc/channel.h"
+
+namespace mainstay::rpc {
+namespace {
+
+constexpr size_t kMemoryQuota = 8 << 20;
+
+// gRPC unlinks whatever socket it finds at a path before it binds: find out first whether somebody answers on
+// it.
+bool SomebodyListens(const std::string& path) {
+  UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  struct sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+  return fd.valid() && connect(fd.get(), reinterpret_cast<struct sockaddr*>(&address), sizeof address) == 0;
+}
+
+void SetBounds(grpc::ServerBuilder* builder) {
+  grpc::ResourceQuota quota("agent");
+  quota.Resize(kMemoryQuota);
+  builder->SetResourceQuota(quota);
+  builder->SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder->SetMaxSendMessageSize(kMaxMessageBytes);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 64);
+  builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 8192);
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 5000);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 10 * 60 * 1000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10000);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 3000);
+  // Peers ping every 2 s while a call is under way (channel.cc).
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
+  // By default two agents could share a port, each getting half of the calls.
+  builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+}
+
+class ServerImpl : public Server {
+ public:
+  explicit ServerImpl(const Options& options) : service_(options), address_(options.address) {}
+  ~ServerImpl() override {
+    if (!server_) return;
+    server_->Shutdown(DeadlineIn(std::chrono::seconds(1)));  // then cancels what still runs
+    server_->Wait();
+  }
+
+  absl::Status Listen() {
+    const bool is_unix = absl::StartsWith(address_, "unix:");
+    const std::string path = is_unix ? address_.substr(5) : "";
+    if (is_unix && SomebodyListens(path)) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("gRPC server on ", address_, ": somebody listens there; stop the other agent"));
+    }
+    grpc::ServerBuilder builder;
+    SetBounds(&builder);
+    builder.AddListeningPort(address_, grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(&service_);
+    const mode_t before = umask(0177);  // a unix socket is born 0600: no moment at which others may connect
+    server_ = builder.BuildAndStart();
+    umask(before);
+    if (!server_ || (port_ <= 0)) {
+      server_.reset();
+      return absl::UnavailableError(absl::StrCat(
+          "gRPC server on ", address_, " did not start; is another agent running, or is the port taken?"));
+    }
+    if (!is_unix) address_ = absl::StrCat(address_.substr(0, address_.rfind(':')), ":", port_);
+    return absl::OkStatus();
+  }
+
+  std::string address() const override { return address_; }
+  void SetServing(bool serving) override {
+    if (auto* health = server_->GetHealthCheckService()) {
+      health->SetServingStatus(serving);
+      health->SetServingStatus(v1::Agent::service_full_name(), serving);
+    }
+  }
+
+ private:
+  AgentService service_;
+  std::string address_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options) {
+  const std::string problem = CheckListenAddress(options.address);
+  if (!problem.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("gRPC address ", options.address, " ", problem));
+  }
+  grpc::EnableDefaultHealthCheckService(true);
+  static const bool once = [] {
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    return true;
+  }();
+  (void)once;
+  auto server = std::make_unique<ServerImpl>(options);
+  if (absl::Status status = server->Listen(); !status.ok()) return status;
+  return std::unique_ptr<Server>(std::move(server));
+}
+
+}  // namespace mainstay::rpc
