@@ -318,7 +318,10 @@ absl::Status FakeEngine::Reinit(MonoTime) {
   Lock lock(world_->mutex_);
   FakeWorld::Db& db = world_->Of(name_);
   if (db.writable) return absl::FailedPreconditionError("this is a primary");
-  db = FakeWorld::Db{.address = db.address, .memory = db.memory};
+  FakeWorld::Db fresh;
+  fresh.address = db.address;
+  fresh.memory = db.memory;
+  db = std::move(fresh);
   return absl::OkStatus();
 }
 

@@ -52,7 +52,8 @@ TEST(Tracker, APauseOfTheAgentIsNotAHangOfTheDatabase) {
   Tracker u(Default());
   u.Add(Probe(0, 2, Verdict::kOk));
   EXPECT_NE(u.Add(Probe(500, 60'000, Verdict::kUnknown)), Verdict::kHung);
-  EXPECT_EQ(u.Add(Probe(61'000, 2, Verdict::kOk)), Verdict::kOk);
+  u.Add(Probe(61'000, 2, Verdict::kOk));
+  EXPECT_EQ(u.Add(Probe(61'500, 2, Verdict::kOk)), Verdict::kOk);
 }
 
 TEST(Tracker, OneSlowProbeIsNotHungWhateverItTook) {
