@@ -218,6 +218,17 @@ void IngestAdmin(Context& c, const AdminAsked& e) {
       s.admin_deadline = s.forced_until;
       return;
     }
+    case AdminKind::kResume:
+      // A paused cluster without a primary: nobody else could write "resumed" than whoever takes over for it.
+      if (!s.lead && Present(s) && s.view->paused &&
+          (s.view->release.released || c.now - s.seen_at >= LeaseWait(s))) {
+        s.forced_until = c.now + LeaseWait(s) * 3;
+        s.forced_loss = false;
+        s.admin = e;
+        s.admin_deadline = s.forced_until;
+        return;
+      }
+      [[fallthrough]];
     default: {
       std::string refusal = RefuseHolderRequest(c, e);
       if (!refusal.empty()) {

@@ -253,7 +253,8 @@ void AddReplicaRows(std::vector<Row>* t) {
        }});
   t->push_back({"admin.late", kAnyPhase, "a request was not done in time",
                 "The request could not be carried out in time.", "", false, AdminLate, [](Context& c) {
-                  if (c.s.admin->kind == AdminKind::kFailover) c.s.forced_until = MonoTime();
+                  if (c.s.admin->kind == AdminKind::kFailover || c.s.admin->kind == AdminKind::kResume)
+                    c.s.forced_until = MonoTime();
                   c.s.wish.reset();
                   std::string why = c.s.attempt.verdict;
                   AnswerPerson(

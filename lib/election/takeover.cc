@@ -54,8 +54,9 @@ bool UnopenedMine(const State& s) {
   const Record& r = *s.view;
   const Memory& m = s.memory;
   if (r.holder_name != s.set->self.name || s.db.empty || !s.db_known) return false;
-  if (m.promised == r.epoch && m.detached && m.lineage > 0) return true;
-  return m.lineage == 0 && m.held == 0 && m.promised <= r.epoch &&
+  // It froze for that epoch or a later one, and could only have followed a record newer than this since.
+  if (m.promised >= r.epoch && m.detached && m.lineage > 0) return true;
+  return m.lineage == 0 && m.held == 0 &&
          (r.cluster_id.empty() || r.cluster_id == s.db.system_id);
 }
 
@@ -337,6 +338,7 @@ Record AcquiredRecord(const Context& c) {
   // The new reign's own log begins when its database opens (NextRecord raises the base then). Until that nothing was
   // acknowledged in it, and the members of the last reign are still the ones that count.
   if (s.attempt.cause == Cause::kLost || s.view == nullptr) r.base = s.memory.lineage;
+  if (s.admin.has_value() && s.admin->kind == AdminKind::kResume) r.paused = false;
   r.voters.clear();
   r.freeze = 0;
   r.pending.reset();
