@@ -116,13 +116,18 @@ void Shim::StartDatabase(int peer, uint32_t seq, const wire::Start& request) {
 void Shim::ReadExecPipe() {
   if (db_.exec_fd < 0) return;
   StartFailure failure{wire::Code::kOk, 0};
-  const bool failed = read(db_.exec_fd, &failure, sizeof failure) == static_cast<ssize_t>(sizeof failure);
+  db_.failed = read(db_.exec_fd, &failure, sizeof failure) == static_cast<ssize_t>(sizeof failure);
   close(db_.exec_fd);
   db_.exec_fd = -1;
-  db_.failed = failed;
+  db_.failure = failure.code;
+  db_.failure_errno = failure.error;
+  if (!db_.failed) AnswerStart();
+}
+
+void Shim::AnswerStart() {
   if (!Alive(db_.starter)) return;
-  const wire::Started started{db_.starts, failed ? 0 : db_.pid, failure.error, 0};
-  if (!Reply(db_.starter.index, db_.start_seq, failure.code, &started, sizeof started)) Drop(db_.starter.index);
+  const wire::Started started{db_.starts, db_.failed ? 0 : db_.pid, db_.failure_errno, 0};
+  if (!Reply(db_.starter.index, db_.start_seq, db_.failure, &started, sizeof started)) Drop(db_.starter.index);
 }
 
 wire::Code Shim::SignalDatabase(const wire::Signal& request) {
@@ -187,7 +192,7 @@ void Shim::Reap() {
 void Shim::ReportExit(int64_t now) {
   db_.pending = false;
   deadline_.Clear();  // nothing is left that it could kill
-  if (db_.failed) return;
+  if (db_.failed) return AnswerStart();
   wire::Cause cause = db_.cause;
   if (cause == wire::Cause::kUnasked && db_.stop_asked) cause = wire::Cause::kSignal;
   last_exit_ = wire::ExitedEvent{db_.starts, cause, db_.status, 0, db_.exited_at, now};

@@ -48,7 +48,9 @@ struct Database {
   int exec_fd = -1;         // closes when exec happened; carries a StartFailure otherwise
   PeerRef starter;
   uint32_t start_seq = 0;
-  bool failed = false;      // exec failed: its end is not an event
+  bool failed = false;      // exec failed: its end is not an event; the starter is answered then, so that it may try again at once
+  wire::Code failure = wire::Code::kOk;
+  int32_t failure_errno = 0;
   bool stop_asked = false;
   wire::Cause cause = wire::Cause::kUnasked;
   int status = 0;
@@ -91,6 +93,7 @@ class Shim {
   // database.cc
   void StartDatabase(int peer, uint32_t seq, const wire::Start& request);
   void ReadExecPipe();
+  void AnswerStart();
   wire::Code SignalDatabase(const wire::Signal& request);
   void KillEverything(wire::Cause cause);
   void Reap();

@@ -174,9 +174,10 @@ class Link:
 class Shim:
     """A running mainstay-shim in a directory of its own under base."""
 
-    def __init__(self, binary, user="postgres", mode="namespace", bin_dir=None, flags=(), run_as=None, base=None):
+    def __init__(self, binary, user="postgres", mode="namespace", bin_dir=None, flags=(), run_as=None, base=None, foreign=False):
         self.base = base or tempfile.mkdtemp(prefix="mainstay-shim.")
         self.own_base = base is None
+        self.foreign = foreign  # it would refuse us: only wait for the socket
         self.run_as = run_as
         os.chmod(self.base, 0o755)
         self.volume = os.path.join(self.base, "vol")
@@ -197,15 +198,21 @@ class Shim:
         self.spawn()
 
     def spawn(self, env=None):
-        self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, env=env)
-        self.wait_socket()
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=env)
+        try:
+            self.wait_socket()
+        except BaseException:
+            self.stop()
+            raise
 
     def wait_socket(self, seconds=5.0):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self.process.poll() is not None:
-                raise RuntimeError(self.process.stderr.read().decode())
+                raise RuntimeError(self.process.stderr.read().decode())  # it said why
             try:
+                if self.foreign and os.path.exists(self.socket):
+                    return
                 Link(self.socket).close()
                 return
             except (FileNotFoundError, ConnectionRefusedError, Closed, PermissionError):

@@ -1,0 +1,54 @@
+// What the fuzzer and the corpus regression test both do with a packet: everything the shim does to it before it acts.
+#ifndef MAINSTAY_TEST_FUZZ_SHIM_FRAMES_H_
+#define MAINSTAY_TEST_FUZZ_SHIM_FRAMES_H_
+
+#include <stdlib.h>
+
+#include "agent/shim/deadline.h"
+#include "agent/shim/tools.h"
+#include "lib/shim/wire.h"
+
+namespace mainstay::shimd {
+
+inline void Require(bool condition) {
+  if (!condition) abort();
+}
+
+// Parses like the shim and checks what must hold of everything that passes. Returns how far it came (for the corpus test).
+inline int EatFrame(const uint8_t* data, size_t size) {
+  namespace wire = shim::wire;
+  static const PathRules rules = [] {
+    PathRules r;
+    r.data_dir = "/vol/pg/data";
+    r.parent = "/vol/pg";
+    return r;
+  }();
+  wire::Header header;
+  if (!wire::ParseHeader(data, size, &header)) return 0;
+  Require(header.length <= wire::kMaxPayload && header.length + sizeof header == size);
+  const char* payload = reinterpret_cast<const char*>(data) + sizeof header;
+  if (header.verb == wire::Verb::kArm) {
+    wire::Arm arm;
+    if (!wire::ParsePayload(payload, header.length, &arm)) return 1;
+    Deadline deadline(600'000'000'000);
+    const wire::Code code = deadline.Arm(arm, 1'000'000'000'000, false);
+    Require((code == wire::Code::kOk) == deadline.armed());
+    if (deadline.armed()) Require(deadline.until() > 1'000'000'000'000 && deadline.until() <= 1'600'000'000'000 && deadline.epoch() > 0);
+    return code == wire::Code::kOk ? 3 : 2;
+  }
+  if (header.verb != wire::Verb::kRunTool) return 1;
+  wire::ToolRequest request;
+  if (!wire::ParseRunTool(payload, header.length, &request)) return 1;
+  Require(request.args[request.head.argc] == nullptr);
+  const ToolSpec* spec = FindTool(request.head.tool);
+  if (spec == nullptr || CheckArguments(*spec, rules, request.args, request.head.argc) != kAllowed) return 2;
+  // What passed names no parent directory and no password.
+  for (size_t i = 0; i < request.head.argc; ++i) {
+    Require(strstr(request.args[i], "/../") == nullptr && strstr(request.args[i], "password=") == nullptr);
+  }
+  return 3;
+}
+
+}  // namespace mainstay::shimd
+
+#endif  // MAINSTAY_TEST_FUZZ_SHIM_FRAMES_H_
