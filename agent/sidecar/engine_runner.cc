@@ -189,7 +189,10 @@ void EngineRunner::Dispatch() {
   if (current_.has_value()) return;
   if (next_op_.has_value()) {
     Job job = *std::exchange(next_op_, std::nullopt);
-    job.deadline = loop_->Now() + options_.deadlines.Of(job.op.op);
+    Duration bound = options_.deadlines.Of(job.op.op);
+    // A standby that does not run is started first.
+    if (job.op.op == EngineOp::kFreeze && last_.state != DbState::kRunning) bound = options_.deadlines.reopen;
+    job.deadline = loop_->Now() + bound;
     Launch(std::move(job));
   } else if (!tasks_.empty()) {
     Job job = std::move(tasks_.front());

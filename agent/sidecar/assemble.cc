@@ -1,0 +1,105 @@
+#include "agent/sidecar/assemble.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/random.h"
+#include "lib/engine/fake/fake_engine.h"
+#include "lib/engine/postgres/engine.h"
+
+#ifndef MAINSTAY_VERSION
+#define MAINSTAY_VERSION "0"
+#endif
+
+namespace mainstay::agent {
+namespace {
+
+engine::postgres::Settings PostgresSettings(const Config& config) {
+  const PostgresqlConfig& p = config.postgresql;
+  engine::postgres::Settings s;
+  s.parameters = p.parameters;
+  s.hba = p.hba;
+  s.slot_wal_cap_bytes = p.slot_wal_cap_bytes;
+  s.clone_rate_bytes = p.clone_rate_bytes;
+  s.start_timeout = p.start_timeout;
+  s.stop_timeout = p.stop_timeout;
+  s.clone_timeout = p.clone_timeout;
+  return s;
+}
+
+engine::postgres::Options PostgresOptions(const Config& config) {
+  const PostgresqlConfig& p = config.postgresql;
+  engine::postgres::Options o;
+  o.member = config.name;
+  o.db_address = config.settings.self.db_address;
+  o.shim_socket = config.shim_socket;
+  o.data_dir = p.data_dir;
+  o.bin_dir = p.bin_dir;
+  o.socket_dir = p.socket_dir;
+  o.port = p.port;
+  o.listen_addresses = p.listen_addresses;
+  o.password_file = p.password_file;
+  o.superuser = p.superuser;
+  o.agent_role = p.agent_role;
+  o.replication_role = p.replication_role;
+  o.initdb = p.initdb;
+  o.settings = PostgresSettings(config);
+  return o;
+}
+
+}  // namespace
+
+absl::StatusOr<BuiltEngine> BuildEngine(const Config& config) {
+  BuiltEngine built;
+  if (config.engine == EngineKind::kFake) {
+    built.engine = std::make_unique<engine::FakeEngine>(std::make_shared<engine::FakeWorld>(), config.name,
+                                                        config.settings.self.db_address);
+    built.configure = [](const Config&) { return absl::OkStatus(); };
+    return built;
+  }
+  absl::StatusOr<std::unique_ptr<engine::postgres::PostgresEngine>> postgres =
+      engine::postgres::PostgresEngine::Create(PostgresOptions(config));
+  if (!postgres.ok()) return postgres.status();
+  built.configure = [raw = postgres->get()](const Config& next) { return raw->Configure(PostgresSettings(next)); };
+  built.engine = *std::move(postgres);
+  return built;
+}
+
+EngineDeadlines BuildDeadlines(const Config& config) {
+  using std::chrono::seconds;
+  const PostgresqlConfig& p = config.postgresql;
+  const election::Settings& s = config.settings;
+  EngineDeadlines d;
+  d.probe = config.probe_timeout;
+  if (config.engine == EngineKind::kPostgresql) {
+    d.found = p.start_timeout;
+    d.follow = p.clone_timeout + p.start_timeout;
+    d.reopen = p.start_timeout;
+    d.stop = p.stop_timeout + s.fence;  // clean, then killed
+  }
+  d.freeze = s.freeze_wait;
+  d.promote = std::max<Duration>(seconds(10), s.lease);
+  d.set_sync = std::max<Duration>(seconds(2), s.renew);
+  d.kill = s.fence;
+  // A checkpoint before a switchover shortens the stop; one that takes longer than this is not waited for.
+  d.checkpoint = s.handover / 2;
+  return d;
+}
+
+DriverOptions BuildDriverOptions(const Config& config, const std::string& nonce) {
+  auto settings = std::make_shared<election::Settings>(config.settings);
+  settings->identity = config.name + "_" + (config.uid.empty() ? RandomHex(4) : config.uid) + "_" + nonce;
+  DriverOptions o;
+  o.settings = std::move(settings);
+  o.heartbeat = config.heartbeat;
+  for (const ExpectedMember& m : config.members) o.configured[m.name] = m.peer;
+  o.engine.deadlines = BuildDeadlines(config);
+  o.engine.probe_interval = config.probe_interval;
+  o.engine.health.interval = config.probe_interval;
+  o.engine.health.hung_after = config.hung_after;
+  o.engine_name = config.engine == EngineKind::kFake ? "fake" : "postgresql";
+  o.version = MAINSTAY_VERSION;
+  return o;
+}
+
+}  // namespace mainstay::agent

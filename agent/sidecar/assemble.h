@@ -1,0 +1,53 @@
+// The parts that the sidecar takes from the configuration: settings with an identity, the engine, its deadlines.
+//
+// Thread rules: plain functions; before the loop runs, or on it.
+#ifndef MAINSTAY_AGENT_SIDECAR_ASSEMBLE_H_
+#define MAINSTAY_AGENT_SIDECAR_ASSEMBLE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "agent/config.h"
+#include "agent/sidecar/driver.h"
+#include "lib/rpc/peer_client.h"
+
+namespace mainstay::agent {
+
+struct BuiltEngine {
+  std::unique_ptr<engine::Engine> engine;
+  // Takes over reloadable parameters (in force at the next Reload); what is wrong, or OK.
+  std::function<absl::Status(const Config&)> configure;
+};
+absl::StatusOr<BuiltEngine> BuildEngine(const Config& config);
+
+DriverOptions BuildDriverOptions(const Config& config, const std::string& nonce);
+EngineDeadlines BuildDeadlines(const Config& config);
+
+// PeerLink over gRPC.
+class RpcPeerLink : public PeerLink {
+ public:
+  RpcPeerLink(Loop* loop, std::string cluster)
+      : client_({.cluster = std::move(cluster), .post = [loop](std::function<void()> task) { loop->Post(std::move(task)); }}) {}
+  void Report(const std::string& address, const election::PeerReport& report, Duration timeout,
+              Done<election::PeerReport> done) override {
+    client_.Report(address, report, timeout, std::move(done));
+  }
+  void Freeze(const std::string& address, const election::FreezeAsked& asked, Duration timeout,
+              Done<election::FreezeAnswered> done) override {
+    client_.Freeze(address, asked, timeout, std::move(done));
+  }
+  void Promise(const std::string& address, const election::PromiseAsked& asked, Duration timeout,
+               Done<election::PromiseAnswered> done) override {
+    client_.Promise(address, asked, timeout, std::move(done));
+  }
+  void Keep(const std::vector<std::string>& addresses) override { client_.Keep(addresses); }
+
+ private:
+  rpc::PeerClient client_;
+};
+
+}  // namespace mainstay::agent
+
+#endif  // MAINSTAY_AGENT_SIDECAR_ASSEMBLE_H_

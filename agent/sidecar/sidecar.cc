@@ -1,0 +1,288 @@
+#include "agent/sidecar/sidecar.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "agent/face.h"
+#include "agent/sidecar/assemble.h"
+#include "agent/sidecar/driver.h"
+#include "agent/sidecar/fence_keeper.h"
+#include "agent/sidecar/loop.h"
+#include "agent/sidecar/port.h"
+#include "agent/sidecar/store_runner.h"
+#include "agent/sidecar/worker.h"
+#include "lib/base/log.h"
+#include "lib/base/random.h"
+#include "lib/lease/file_store.h"
+
+namespace mainstay::agent {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+void SetLog(const Config& config) {
+  LogOptions log;
+  log.level = static_cast<mainstay::LogLevel>(config.log_level);
+  log.format = config.log_format == LogFormat::kJson ? mainstay::LogFormat::kJson : mainstay::LogFormat::kText;
+  SetLogOptions(log);
+}
+
+// No core file and no debugger of the same user: passwords and certificates are in this memory.
+void Harden() {
+  prctl(PR_SET_DUMPABLE, 0);
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+}
+
+// All of an agent. Members are destroyed from the last to the first: what calls others goes before them.
+class Sidecar {
+ public:
+  explicit Sidecar(const SidecarOptions& options)
+      : options_(options), config_(options.config), loop_(io_), signals_(io_), nonce_(RandomHex(4)) {}
+
+  absl::Status Build();
+  int Run();
+
+ private:
+  absl::StatusOr<election::Memory> LoadMemory();
+  void AwaitSignal();
+  void OnSignal(int signal);
+  void AwaitHandover(MonoTime until);
+  void End(int code);
+  std::string Reload();
+  void ReloadBySignal();
+  int Finish();
+
+  const SidecarOptions options_;
+  Config config_;
+  boost::asio::io_context io_{1};
+  AsioLoop loop_;
+  boost::asio::signal_set signals_;
+  const std::string nonce_;
+  metrics::AgentInstruments instruments_;
+  NoRolePublisher publisher_;
+  std::unique_ptr<audit::Log> audit_;
+  std::unique_ptr<lease::Store> store_;
+  BuiltEngine engine_;
+  std::unique_ptr<ThreadWorker> store_worker_;
+  std::unique_ptr<ThreadWorker> engine_worker_;
+  std::unique_ptr<FenceKeeper> fence_;
+  std::unique_ptr<RpcPeerLink> peers_;
+  std::unique_ptr<Driver> driver_;
+  std::unique_ptr<AgentPort> port_;
+  std::unique_ptr<Faces> faces_;
+  std::unique_ptr<StoreWatcher> watcher_;
+  bool ending_ = false;
+  bool was_leading_ = false;
+  int reloads_ = 0;
+  int code_ = kExitStopped;
+};
+
+// The data's volume may come up after us (another container makes it): patient, but not silent, and SIGTERM ends it.
+absl::StatusOr<election::Memory> Sidecar::LoadMemory() {
+  LogLimiter limiter(seconds(10));
+  for (;;) {
+    absl::StatusOr<election::Memory> memory = engine_.engine->LoadMemory();
+    const absl::StatusCode code = memory.status().code();
+    if (code != absl::StatusCode::kUnavailable && code != absl::StatusCode::kDeadlineExceeded) return memory;
+    if (uint64_t held = 0; limiter.Allow(BootClock().Now(), &held)) {
+      Log(mainstay::LogLevel::kWarn, "agent", "waiting for the database's volume", {{"error", memory.status()}});
+    }
+    io_.run_for(milliseconds(250));
+    io_.restart();
+    if (ending_) return absl::CancelledError("told to end");
+  }
+}
+
+absl::Status Sidecar::Build() {
+  signals_.add(SIGTERM);
+  signals_.add(SIGINT);
+  signals_.add(SIGHUP);
+  AwaitSignal();
+  if (config_.audit_enabled) {
+    audit::Identity who;
+    who.engine = config_.engine == EngineKind::kFake ? "fake" : "postgresql";
+    who.cluster = config_.cluster;
+    who.member = config_.name;
+    who.pod_uid = config_.uid;
+    who.boot = nonce_;
+    audit_ = std::make_unique<audit::Log>(STDOUT_FILENO, std::move(who));
+  }
+  absl::StatusOr<std::unique_ptr<lease::FileStore>> store = lease::FileStore::Open(config_.lock_path);
+  if (!store.ok()) return store.status();
+  store_ = *std::move(store);
+  absl::StatusOr<BuiltEngine> engine = BuildEngine(config_);
+  if (!engine.ok()) return engine.status();
+  engine_ = *std::move(engine);
+  absl::StatusOr<election::Memory> memory = LoadMemory();
+  if (!memory.ok()) return memory.status();
+  store_worker_ = std::make_unique<ThreadWorker>("store", 4);
+  engine_worker_ = std::make_unique<ThreadWorker>("engine", 2);
+  fence_ = std::make_unique<FenceKeeper>(io_, &loop_, config_.shim_socket);
+  peers_ = std::make_unique<RpcPeerLink>(&loop_, config_.cluster);
+  DriverParts parts;
+  parts.loop = &loop_;
+  parts.store_worker = store_worker_.get();
+  parts.store = store_.get();
+  parts.engine_worker = engine_worker_.get();
+  parts.engine = engine_.engine.get();
+  parts.fence = fence_.get();
+  parts.peers = peers_.get();
+  parts.publisher = &publisher_;
+  parts.instruments = &instruments_;
+  parts.audit = audit_.get();
+  driver_ = std::make_unique<Driver>(BuildDriverOptions(config_, nonce_), parts, *std::move(memory));
+  driver_->SetReload([this] { return Reload(); });
+  port_ = std::make_unique<AgentPort>(&loop_, driver_.get(), [this] { return loop_.turned_at(); });
+  absl::StatusOr<std::unique_ptr<Faces>> faces = Faces::Start(io_, config_, port_.get(), &instruments_, audit_.get());
+  if (!faces.ok()) return faces.status();
+  faces_ = *std::move(faces);
+  return absl::OkStatus();
+}
+
+int Sidecar::Run() {
+  driver_->journal().Life("agent.start", audit::Stage::kCompleted,
+                          "agent of " + config_.name + " in cluster " + config_.cluster + ": gRPC " + faces_->grpc_address() +
+                              ", HTTP " + faces_->http_address() + ", lock " + store_->Describe());
+  driver_->Start();
+  fence_->Start(driver_.get());
+  const Duration timeout = std::max<Duration>(milliseconds(500), config_.settings.renew);
+  watcher_ = std::make_unique<StoreWatcher>(&loop_, store_.get(), timeout,
+                                            [this](election::RecordSeen seen) { driver_->Handle(std::move(seen)); });
+  faces_->SetServing(true);
+  io_.run();
+  return Finish();
+}
+
+// ---- signals ----
+
+void Sidecar::AwaitSignal() {
+  signals_.async_wait([this](boost::system::error_code error, int signal) {
+    if (error) return;
+    AwaitSignal();
+    OnSignal(signal);
+  });
+}
+
+void Sidecar::OnSignal(int signal) {
+  if (driver_ == nullptr || faces_ == nullptr) {  // not begun yet
+    ending_ = signal != SIGHUP;
+    return;
+  }
+  if (signal == SIGHUP) {
+    ReloadBySignal();
+    return;
+  }
+  if (ending_) {
+    End(kExitForced);
+    return;
+  }
+  ending_ = true;
+  was_leading_ = driver_->state().lead;
+  driver_->journal().Life("agent.stop", audit::Stage::kStarted,
+                          was_leading_ ? "told to end: hand over first" : "told to end; the database goes on");
+  faces_->SetServing(false);
+  driver_->Handle(election::ShutdownAsked{});
+  AwaitHandover(loop_.Now() + config_.settings.handover + config_.postgresql.stop_timeout + seconds(2));
+}
+
+void Sidecar::AwaitHandover(MonoTime until) {
+  if (driver_->HandedOver()) {
+    // The others are being told that the lock is free: let that leave.
+    loop_.At(loop_.Now() + milliseconds(was_leading_ ? 200 : 0), [this] { End(kExitStopped); });
+  } else if (loop_.Now() >= until) {
+    Log(mainstay::LogLevel::kError, "agent", "the handover was not finished in time: ending all the same, the shim's deadline stops the database");
+    End(kExitHandoverLate);
+  } else {
+    loop_.At(loop_.Now() + milliseconds(20), [this, until] { AwaitHandover(until); });
+  }
+}
+
+void Sidecar::End(int code) {
+  code_ = code;
+  io_.stop();
+}
+
+// ---- reload ----
+
+std::string Sidecar::Reload() {
+  LoadedConfig next = LoadConfig(options_.source, options_.environment);
+  if (!next.ok()) {
+    driver_->journal().Configured(next.Problems(), false);
+    return next.Problems();
+  }
+  const ConfigChange change = Compare(config_, next.config);
+  const Config config = ApplyReload(config_, next.config);
+  if (const absl::Status status = engine_.configure(config); !status.ok()) {
+    driver_->journal().Configured(std::string(status.message()), false);
+    return std::string(status.message());
+  }
+  const Config before = std::exchange(config_, config);
+  SetLog(config_);
+  driver_->engine_runner().SetProbe(config_.probe_interval, config_.probe_timeout, config_.hung_after);
+  election::TagsChanged tags;
+  tags.priority = config_.settings.self.priority;
+  tags.no_failover = config_.settings.self.no_failover;
+  driver_->Handle(tags);
+  if (before.settings.durability != config_.settings.durability && driver_->state().lead) {
+    election::AdminAsked asked;
+    asked.id = "reload-" + nonce_ + "-" + std::to_string(reloads_);
+    asked.kind = election::AdminKind::kSetDurability;
+    asked.durability = config_.settings.durability;
+    driver_->Handle(asked);
+  }
+  ++reloads_;
+  driver_->journal().Configured(change.ToString(), true);
+  return "";
+}
+
+void Sidecar::ReloadBySignal() {
+  rpc::AdminCommand command;
+  command.id = "sighup-" + nonce_ + "-" + std::to_string(reloads_);
+  command.verb = rpc::AdminVerb::kReload;
+  command.deadline = loop_.Now() + seconds(30);
+  command.actor = "SIGHUP";
+  driver_->Submit(command, [](const rpc::AdminAnswer&) {});
+}
+
+// ---- the end ----
+
+int Sidecar::Finish() {
+  faces_.reset();  // no more calls from outside
+  driver_->Stop();
+  bool all = watcher_->Stop(seconds(1));
+  all = fence_->Stop(seconds(1)) && all;
+  all = store_worker_->Stop(seconds(1)) && all;
+  all = engine_worker_->Stop(seconds(2)) && all;
+  driver_->journal().Life("agent.stop", code_ == kExitStopped ? audit::Stage::kCompleted : audit::Stage::kFailed, "the agent ends");
+  if (audit_ != nullptr) audit_->Flush(BootClock().Now() + seconds(1));
+  if (!all) _exit(code_);  // a thread that hangs still uses what would be destroyed now
+  return code_;
+}
+
+}  // namespace
+
+int RunSidecar(const SidecarOptions& options) {
+  Harden();
+  SetLog(options.config);
+  Sidecar sidecar(options);
+  const absl::Status built = sidecar.Build();
+  if (built.code() == absl::StatusCode::kCancelled) return kExitStopped;
+  if (!built.ok()) {
+    Log(mainstay::LogLevel::kError, "agent", "cannot start", {{"error", built}});
+    return kExitCannotStart;
+  }
+  return sidecar.Run();
+}
+
+}  // namespace mainstay::agent
