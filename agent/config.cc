@@ -147,6 +147,7 @@ LoadedConfig Load(const std::string* text, const std::string& name, const Config
   for (absl::string_view line : absl::StrSplit(timing, '\n', absl::SkipEmpty())) {
     ConfigProblem problem{0, name, "election", "", std::string(line), ""};
     Locate(trace, &problem);
+    problem.path.clear();  // the line names its settings itself
     trace.problems.push_back(std::move(problem));
   }
   out.problems = std::move(problems);

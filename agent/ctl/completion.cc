@@ -2,22 +2,28 @@
 
 namespace mainstay::ctl {
 
+// clang-format off
 std::string BashCompletion() {
-  return R"bash(# bash completion for mainstay: eval "$(mainstay completion bash)" _mainstay() {
-    local cur = ${COMP_WORDS[COMP_CWORD]} prev = ${COMP_WORDS[COMP_CWORD - 1]} verb =
-        i for ((i = 1; i < COMP_CWORD; i++));
-    do
+  return R"bash(# bash completion for mainstay: eval "$(mainstay completion bash)"
+_mainstay() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= i
+  for ((i = 1; i < COMP_CWORD; i++)); do
     case ${COMP_WORDS[i]} in
       -*) ;;
-      *) case ${COMP_WORDS[i-1]} in --address|--config|--timeout|--output|-o|--reason|--set|-n) ;; *) verb=${COMP_WORDS[i]}; break ;; esac ;;
+      *)
+        case ${COMP_WORDS[i-1]} in
+          --address|--config|--timeout|--output|-o|--reason|--set|--interval|-n) ;;
+          *) verb=${COMP_WORDS[i]}; break ;;
+        esac ;;
     esac
   done
   case $prev in
     --config) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     -o|--output)
-      if [[ $verb == fsm ]]; then COMPREPLY=($(compgen -W 'text json mermaid' -- "$cur")); else COMPREPLY=($(compgen -W 'text json' -- "$cur")); fi
-      return ;;
-    --address|--timeout|--reason|--set|-n) return ;;
+      local formats='text json'
+      [[ $verb == fsm ]] && formats='text json mermaid'
+      COMPREPLY=($(compgen -W "$formats" -- "$cur")); return ;;
+    --address|--timeout|--reason|--set|--interval|-n) return ;;
   esac
   local verbs='agent status switchover failover pause resume restart reload reinit fence unfence forget durability why fsm config version completion'
   local common='--address --config --timeout --output --help'
@@ -32,7 +38,7 @@ std::string BashCompletion() {
     durability) COMPREPLY=($(compgen -W "async guarded strict $common --yes --reason" -- "$cur")) ;;
     *)
       if [[ $cur == -* ]]; then
-        COMPREPLY=($(compgen -W "$common --yes --no-wait --reason --accept-loss" -- "$cur"))
+        COMPREPLY=($(compgen -W "$common --yes --no-wait --reason --accept-loss --limit" -- "$cur"))
       else
         local members
         members=$("${COMP_WORDS[0]}" status -o json --timeout 1s 2>/dev/null | sed -n 's/^      "name": "\([a-z0-9-]*\)",$/\1/p')
@@ -43,5 +49,6 @@ std::string BashCompletion() {
 complete -F _mainstay mainstay
 )bash";
 }
+// clang-format on
 
 }  // namespace mainstay::ctl

@@ -48,6 +48,11 @@ constexpr int64_t kLastOutput = 200 * kMilli;  // after the end, for a pipe that
   _exit(127);
 }
 
+bool HasChildren() {
+  siginfo_t info;
+  return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
 bool MakePipe(int fds[2]) {
   if (pipe2(fds, O_CLOEXEC) != 0) return false;
   return fcntl(fds[0], F_SETFL, O_NONBLOCK) == 0;
@@ -180,6 +185,11 @@ void Shim::MaybeFinishTool(int64_t now) {
     if (blocked || (tool_.chunk_size == 0 && now < tool_.reaped_at + kLastOutput)) return;
   }
   kill(-tool_.group, SIGKILL);  // what it left behind in its group
+  if (!Running() && HasChildren()) {
+    // What left the group dies too, and the end is told after that: so the client's next request finds nothing in its way.
+    if (!killing_) KillEverything(wire::Cause::kKill);
+    return;
+  }
   CloseToolStream(0);
   CloseToolStream(1);
   last_tool_ = wire::ToolDone{tool_.id, tool_.end, tool_.status, 0};

@@ -84,20 +84,37 @@ void RemoveStaleTemps(const std::string& dir, const std::string& prefix) {
   }
 }
 
-// Creates, locks, fills and syncs the temporary file; on failure it is gone again.
-absl::StatusOr<UniqueFd> WriteTemp(const std::string& temp, absl::string_view data, mode_t mode) {
-  UniqueFd fd(open(temp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
-  if (!fd.valid()) return ErrnoStatus(errno, "creating", temp);
+// A temporary file that no cleaner can take: its lock is held and its name is still there. A cleaner of
+// another writer may take it in the moment between open and flock; that shows here, before anything was
+// written, and costs another name.
+absl::StatusOr<UniqueFd> OpenTemp(const std::string& stem, mode_t mode, std::string* temp) {
+  for (int attempt = 0; attempt < 100; ++attempt) {
+    *temp = absl::StrCat(stem, RandomHex(8), ".tmp");
+    UniqueFd fd(open(temp->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
+    if (!fd.valid()) return ErrnoStatus(errno, "creating", *temp);
+    if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EWOULDBLOCK || errno == EINTR) continue;
+      const int error = errno;
+      unlink(temp->c_str());
+      return ErrnoStatus(error, "locking", *temp);
+    }
+    struct stat st {};
+    if (fstat(fd.get(), &st) == 0 && st.st_nlink > 0) return fd;
+  }
+  return absl::AbortedError(
+      absl::StrCat("creating ", stem, "*.tmp: removed by others each time; look what deletes files there"));
+}
+
+// Creates, fills and syncs the temporary file; on failure it is gone again.
+absl::StatusOr<UniqueFd> WriteTemp(const std::string& stem, absl::string_view data, mode_t mode,
+                                   std::string* temp) {
+  MAINSTAY_ASSIGN_OR_RETURN(UniqueFd fd, OpenTemp(stem, mode, temp));
   absl::Status status;
-  // May meet a cleaner for a moment: then the file is being removed, and rename will say so (the caller tries
-  // again).
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0 && errno != EWOULDBLOCK)
-    status = ErrnoStatus(errno, "locking", temp);
-  if (status.ok() && fchmod(fd.get(), mode) != 0) status = ErrnoStatus(errno, "setting the mode of", temp);
-  if (status.ok()) status = WriteFd(fd.get(), data, temp);
-  if (status.ok() && RetryFsync(fd.get()) != 0) status = ErrnoStatus(errno, "syncing", temp);
+  if (fchmod(fd.get(), mode) != 0) status = ErrnoStatus(errno, "setting the mode of", *temp);
+  if (status.ok()) status = WriteFd(fd.get(), data, *temp);
+  if (status.ok() && RetryFsync(fd.get()) != 0) status = ErrnoStatus(errno, "syncing", *temp);
   if (status.ok()) return fd;
-  unlink(temp.c_str());
+  unlink(temp->c_str());
   return status;
 }
 
@@ -175,14 +192,12 @@ absl::Status AtomicWriteFile(const std::string& path, absl::string_view data, At
   const std::string dir = DirName(path);
   const std::string prefix = absl::StrCat(".", BaseName(path), ".");
   RemoveStaleTemps(dir, prefix);
-  for (int attempt = 0;; ++attempt) {
-    const std::string temp = absl::StrCat(dir, "/", prefix, RandomHex(8), ".tmp");
-    MAINSTAY_ASSIGN_OR_RETURN(const UniqueFd fd, WriteTemp(temp, data, options.mode));
-    if (rename(temp.c_str(), path.c_str()) == 0) break;
+  std::string temp;
+  MAINSTAY_ASSIGN_OR_RETURN(const UniqueFd fd,
+                            WriteTemp(absl::StrCat(dir, "/", prefix), data, options.mode, &temp));
+  if (rename(temp.c_str(), path.c_str()) != 0) {
     const int error = errno;
     unlink(temp.c_str());
-    // A cleaner of another process took our file in the moment before we had locked it.
-    if (error == ENOENT && attempt < 3 && access(dir.c_str(), F_OK) == 0) continue;
     return ErrnoStatus(error, "replacing", path);
   }
   if (options.replaced != nullptr) *options.replaced = true;

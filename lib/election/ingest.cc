@@ -25,8 +25,8 @@ void SeeAbsent(Context& c) {
 void SeeDamaged(Context& c, const std::string& version, std::string problem) {
   State& s = c.s;
   s.read_at = c.now;
-  // Damage is looked at again now and then: a stale answer heals, an edit does not.
-  s.must_read = true;
+  // Damage is looked at again now and then (lock.look): a stale answer heals, an edit does not.
+  s.must_read = false;
   s.next_read = c.now + c.set().renew;
   if (s.lock == LockView::kDamaged && s.version == version) return;
   s.lock = LockView::kDamaged;
@@ -236,6 +236,7 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
       s.db.empty = false;
       s.db.system_id = e.system_id;
       s.db.state = DbState::kStopped;
+      s.db.offset = e.offset;
       break;
     case EngineOp::kFollow:
       // It was started (or cloned): what was known before is over, the next probe tells the rest. Without this
@@ -306,6 +307,11 @@ void IngestEngine(Context& c, const EngineDone& e) {
     case EngineOp::kPromote:
     case EngineOp::kReopen:
       s.open_failed = true;
+      break;
+    case EngineOp::kSetSync:
+      // The new names may be in effect, in part: what the database has is not known until it is set again.
+      s.applied_key.clear();
+      s.settled_at = UINT64_MAX;
       break;
     default:
       break;

@@ -149,7 +149,8 @@ void IngestPeer(Context& c, const PeerReport& e) {
   it->at = c.now;
   s.memory.max_epoch = std::max({s.memory.max_epoch, e.record_epoch, e.promised});
   if (e.lock_changed || e.record_epoch > s.memory.record_epoch) {
-    if (!s.lead || e.record_epoch > s.memory.record_epoch) {
+    // (A missing record stays missing, however high its epoch was: only a change is news.)
+    if (e.lock_changed || (e.record_epoch > s.memory.record_epoch && s.lock == LockView::kPresent)) {
       s.must_read = true;
       if (e.lock_changed) s.next_read = std::min(s.next_read, c.now);
     }

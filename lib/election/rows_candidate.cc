@@ -1,4 +1,7 @@
 // Rows of a candidate: freezing, judging, the compare-and-swap.
+#include <algorithm>
+#include <iterator>
+
 #include "lib/election/core_internal.h"
 
 namespace mainstay::election {
@@ -7,13 +10,13 @@ namespace {
 bool Moved(const Context& c) {
   const State& s = c.s;
   if (Mistake(M::kReread)) return false;
-  return s.must_read || s.version != s.attempt.version || s.lock == LockView::kUnread;
+  return s.version != s.attempt.version || s.lock == LockView::kUnread;
 }
 void ActMoved(Context& c) {
   c.facts = Present(c.s) ? "epoch " + std::to_string(c.s.view->epoch) + ", holder " + c.s.view->holder_name
                          : "the record changed";
   SetPhase(c, Phase::kReplica);
-  c.s.next_attempt = c.now;
+  Retry(c, &c.s.next_attempt, 0);
 }
 
 bool Takes(const Context& c) {
@@ -53,6 +56,8 @@ void ActBlocked(Context& c) {
   s.attempt.ask = 0;
   SetPhase(c, Phase::kReplica);
   Retry(c, &s.next_attempt, s.attempts);
+  // Members that failed together must not try again together: each waits a little longer than the one before it.
+  s.next_attempt += c.set().retry * std::distance(s.memory.known.begin(), std::lower_bound(s.memory.known.begin(), s.memory.known.end(), c.set().self.name));
   s.must_read = true;
 }
 
@@ -119,6 +124,12 @@ void AddCandidateRows(std::vector<Row>* t) {
 void AddHouseRows(std::vector<Row>* t) {
   t->push_back({"lock.read", kAnyPhase, "the lock must be looked at", "Read the lock.", "", true,
                 [](const Context& c) { return c.s.must_read && StoreIdle(c.s) && c.now >= c.s.next_read; },
+                SendRead});
+  t->push_back({"lock.look", In(Phase::kJoining, Phase::kReplica, Phase::kFenced), "the lock was damaged when last seen",
+                "Look whether the lock is still damaged.", "", true,
+                [](const Context& c) {
+                  return c.s.lock == LockView::kDamaged && StoreIdle(c.s) && c.now >= c.s.next_read;
+                },
                 SendRead});
   t->push_back({"memory.save", In(Phase::kReplica, Phase::kPrimary, Phase::kFenced),
                 "what must survive a restart changed", "Make the memory durable.", "", true,

@@ -75,7 +75,8 @@ bool RaiseNeeded(const Context& c) {
 }
 void ActRaise(Context& c) {
   Record r = NextRecord(c);
-  for (const Peer& p : c.s.peers) r.epoch = std::max(r.epoch, p.report.promised);
+  // One more than was promised: a promise of that very epoch may have been given to one candidate alone.
+  for (const Peer& p : c.s.peers) r.epoch = std::max(r.epoch, p.report.promised + 1);
   c.facts = "epoch " + std::to_string(c.s.view->epoch) + " -> " + std::to_string(r.epoch);
   c.s.memory.max_epoch = std::max(c.s.memory.max_epoch, r.epoch);
   Write(c, std::move(r), Purpose::kAcquire);
@@ -111,7 +112,7 @@ void ActSyncDatabase(Context& c) {
   StartSetSync(c, std::move(step.names));
 }
 bool SyncRecord(const Context& c) {
-  return SyncBase(c) && NextSyncStep(c.s, c.now).kind == SyncStep::kRecord;
+  return SyncBase(c) && !SyncReapply(c) && NextSyncStep(c.s, c.now).kind == SyncStep::kRecord;
 }
 void ActSyncRecord(Context& c) {
   SyncStep step = NextSyncStep(c.s, c.now);

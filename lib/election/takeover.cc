@@ -160,7 +160,8 @@ Verdict_ Best(const State& s, const std::vector<FreezeAnswered>& answers, bool b
   uint64_t longest = 0;
   for (const FreezeAnswered* a : counted) {
     longest = std::max(longest, a->position.offset);
-    if (NoFailover(s, a->from) || a->position.lineage == 0) continue;
+    // Lineage 0 with data: a new cluster that was never opened; good when nobody has more.
+    if (NoFailover(s, a->from) || (a->position.lineage == 0 && a->position.offset == 0)) continue;
     if (best == nullptr || Better(s, *a, *best, by_lineage)) best = a;
   }
   if (best == nullptr) return {Judgement::kBlocked, "", "nobody who may lead has the data: " + Told(answers)};
@@ -239,7 +240,7 @@ bool MayLead(const State& s, MonoTime now) {
     return false;
   if (!set.database) return true;
   if (s.db.empty || !s.db_known) return false;
-  if (s.lock != LockView::kPresent) return s.memory.lineage > 0;
+  if (s.lock != LockView::kPresent) return true;
   return OnLineage(s, OwnPosition(s)) || UnopenedMine(s) || (now < s.forced_until && s.forced_loss);
 }
 

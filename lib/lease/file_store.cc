@@ -129,6 +129,19 @@ absl::Status WriteTempAt(int dir_fd, const std::string& dir, const FileStoreOpti
   return status;
 }
 
+// The temporary file becomes the file: only when nothing is there (`fresh`), or only when something is:
+// people who delete the file take no lock, and a plain rename would undo what they did. Returns an errno, 0
+// when done.
+int PutInPlace(int dir_fd, bool fresh) {
+  if (fresh) return renameat2(dir_fd, kTemp, dir_fd, kFile, RENAME_NOREPLACE) == 0 ? 0 : errno;
+  if (renameat2(dir_fd, kTemp, dir_fd, kFile, RENAME_EXCHANGE) == 0) {
+    unlinkat(dir_fd, kTemp, 0);  // the old content; should we die before, the next writer removes it
+    return 0;
+  }
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  return renameat(dir_fd, kTemp, dir_fd, kFile) == 0 ? 0 : errno;  // a file system without exchange
+}
+
 // Puts `document` in place under the lock. `fresh`: only when nothing is there.
 StoreAnswer Commit(int dir_fd, const std::string& dir, const FileStoreOptions& options,
                    const Document& document, bool fresh, MonoTime deadline) {
@@ -139,11 +152,12 @@ StoreAnswer Commit(int dir_fd, const std::string& dir, const FileStoreOptions& o
     unlinkat(dir_fd, kTemp, 0);
     return Unknown("the disk took longer than the deadline (nothing was changed); look at its load");
   }
-  if (renameat2(dir_fd, kTemp, dir_fd, kFile, fresh ? RENAME_NOREPLACE : 0) != 0) {
-    const int error = errno;
+  if (const int error = PutInPlace(dir_fd, fresh); error != 0) {
     unlinkat(dir_fd, kTemp, 0);
     if (fresh && error == EEXIST)
       return {StoreOutcome::kConflict, "", {}, "file store: the file appeared meanwhile; read it"};
+    if (!fresh && error == ENOENT)
+      return {StoreOutcome::kNotFound, "", {}, "file store: the file was deleted meanwhile"};
     return Unknown(absl::StrCat(ErrnoStatus(error, "replacing", absl::StrCat(dir, "/", kFile)).message(),
                                 " (nothing was changed)"));
   }

@@ -3,7 +3,8 @@
 // inotify do not reach across them).
 //
 //   <dir>/lock.json       the document and its version, as one JSON object with a check over all of it
-//   <dir>/lock.json.tmp   what a killed writer left behind; the next writer removes it
+//   <dir>/lock.json.tmp   new content on its way, or what a killed writer left behind; the next writer
+//   removes it
 //
 // How: a change holds flock(2) on the directory itself (nothing to delete under a holder's feet; the kernel
 // frees it when a process dies), reads, compares, writes the temporary file, fsync, rename, fsync of the

@@ -69,6 +69,22 @@ TEST_F(FileStoreDamage, FullDiskKeepsTheOldContent) {
   umount2(mount_dir.path().c_str(), MNT_DETACH);
 }
 
+std::string g_delete;  // deleted during the fsync of the new content
+int DeletingFsync(int fd) {
+  unlink(g_delete.c_str());
+  return fsync(fd);
+}
+
+TEST_F(FileStoreDamage, ADeletionInTheMiddleOfAnUpdateIsNotUndone) {
+  FileStoreOptions options;
+  options.fsync_for_test = &DeletingFsync;
+  auto store = *FileStore::Open(dir_.path(), options);
+  g_delete = File();
+  EXPECT_EQ(store->Update(kNew, version_, In(5s)).outcome, StoreOutcome::kNotFound);
+  EXPECT_EQ(store->Read(In(5s)).outcome, StoreOutcome::kNotFound);
+  EXPECT_FALSE(std::filesystem::exists(File() + ".tmp"));
+}
+
 std::atomic<int> g_fail_at{0};  // which fsync of a write fails: 1 the file's, 2 the directory's
 std::atomic<int> g_calls{0};
 std::atomic<int> g_hang_ms{0};

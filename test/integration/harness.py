@@ -127,7 +127,7 @@ class Member:
     def start_shim(self):
         c = self.cluster
         argv = [os.path.join(c.bin, "mainstay-shim"), "--socket", self.shim_socket, "--bin-dir", PG_BIN, "--data-dir", self.data_dir,
-                "--log", self.pg_log, "--mode", c.shim_mode]
+                "--log", self.pg_log, "--mode", c.shim_mode, "--path", c.secrets]
         if c.user:
             argv += ["--user", c.user]
         self.shim = procs.Proc(f"{self.name}/shim", argv, self.shim_log, scratch=c.scratch, env=c.environment())
@@ -290,7 +290,10 @@ class Cluster:
         self.lock_dir = os.path.join(self.scratch.path, "lock")
         os.mkdir(self.lock_dir, 0o700)
         self.own(self.lock_dir)
-        self.password_file = os.path.join(self.scratch.path, "passwords")
+        self.secrets = os.path.join(self.scratch.path, "secrets")
+        os.mkdir(self.secrets, 0o700)
+        self.own(self.secrets)
+        self.password_file = os.path.join(self.secrets, "passwords")
         self.ports = PortBook()
         self.members = []
         for i in range(n):

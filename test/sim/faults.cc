@@ -309,6 +309,9 @@ void World::HealAll() {
       Resume(m, w);
     }
     n.trip = 0;
+    election::TagsChanged tags;
+    tags.no_failover = (plan_.no_failover >> m & 1) != 0;
+    if (n.agent_up) Deliver(m, tags, 0, n.agent_gen);
     if (n.leaving) KillNode(m);
     if (!n.node_up) ReviveNode(m);
     else if (!n.agent_up) Push(now_, Ev::kAgentStart, m);

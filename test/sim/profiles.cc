@@ -142,6 +142,7 @@ void DrawCluster(Rng& r, const Profile& f, Plan* p) {
   p->clone_ms = r.Between(800, 6000);
   p->initial = p->members > 2 && r.Chance(150) ? p->members - 1 : p->members;
   p->no_failover = p->members > 2 && r.Chance(80) ? 1 << (p->members - 1) : 0;
+  p->sync_count = std::min(p->sync_count, p->members - 1 - (p->no_failover != 0 ? 1 : 0));  // strict could never write otherwise
   p->priority = r.Chance(200) ? 1 << r.Below(static_cast<uint32_t>(p->members)) : 0;
   p->faults_ms = r.Between(f.seconds_lo, f.seconds_hi) * 1000;
 }

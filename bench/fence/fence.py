@@ -1,0 +1,155 @@
+#!/usr/bin/python3
+"""How long after its deadline can a fenced PostgreSQL still acknowledge a write?
+
+Usage: fence.py SHIM [--fences N] [--writers N] [--mode namespace|session] [--agent running|stopped] [--json FILE]
+
+Starts PostgreSQL 15 under mainstay-shim (fsync and synchronous_commit on, the defaults), lets WRITERS processes insert one row per
+transaction and note CLOCK_BOOTTIME at each acknowledgement, arms a deadline, and lets it pass. Repeats N times (recovery in
+between). An acknowledgement later than the deadline is what another primary could conflict with; it is reported per fence.
+Needs root and a user `postgres`; needs python3-psycopg2. Ends with status 1 when an acknowledgement came after the shim said
+that everything is dead.
+"""
+import argparse
+import json
+import mmap
+import multiprocessing
+import os
+import signal
+import statistics
+import struct
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../test/integration/shim"))
+from shimlib import *  # noqa: F403
+
+SEC = 10**9
+PORT = "7433"
+
+
+def writer(slot, shared, socket_dir):
+    import psycopg2
+    while True:
+        try:
+            c = psycopg2.connect(host=socket_dir, port=PORT, user="postgres", dbname="postgres", connect_timeout=2)
+            c.autocommit = True
+            cursor = c.cursor()
+            while True:
+                cursor.execute("insert into t(w) values (1)")
+                at = now()
+                last, count = struct.unpack_from("<qq", shared, slot * 16)
+                struct.pack_into("<qq", shared, slot * 16, at, count + 1)
+        except psycopg2.Error:
+            time.sleep(0.02)
+
+
+def acknowledged(shared, writers):
+    rows = [struct.unpack_from("<qq", shared, i * 16) for i in range(writers)]
+    return max(r[0] for r in rows), sum(r[1] for r in rows)
+
+
+def quantiles(values):
+    v = sorted(values)
+    return {"p50": statistics.median(v), "p99": v[min(len(v) - 1, int(len(v) * 0.99))], "max": v[-1], "min": v[0]}
+
+
+def set_up(args):
+    s = Shim(args.shim, mode=args.mode)
+    l = s.link()
+    end, status, out, err = l.tool(INITDB, ["-D", s.data, "-N", "-A", "trust", "-U", "postgres", "--no-instructions"], 120)
+    if status:
+        sys.exit(out + err)
+    with open(s.data + "/postgresql.conf", "a") as f:
+        f.write(f"listen_addresses=''\nport={PORT}\nunix_socket_directories='{s.volume}'\n")
+    return s, l
+
+
+def psql(s, sql):
+    return subprocess.run(["/usr/lib/postgresql/15/bin/psql", "-h", s.volume, "-p", PORT, "-U", "postgres", "-Atqc", sql],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout.decode().strip()
+
+
+def agent_that_stops(s, epoch, lead):
+    """A process of its own arms and is stopped by SIGSTOP at once: nobody else acts when the deadline passes."""
+    code = ("import sys,os,signal; sys.path.insert(0, sys.argv[1]); from shimlib import *; l=Link(sys.argv[2]);"
+            "l.arm(now()+int(sys.argv[3]), int(sys.argv[4])); os.kill(os.getpid(), signal.SIGSTOP)")
+    return subprocess.Popen(["/usr/bin/python3", "-c", code, sys.path[0], s.socket, str(lead), str(epoch)])
+
+
+def one_fence(s, l, shared, args, epoch):
+    horizon = SEC
+    l.arm(now() + horizon, epoch)
+    l.start(PRIMARY, epoch)
+    end = time.monotonic() + 60
+    table = False
+    before = acknowledged(shared, args.writers)[1]
+    while not table or acknowledged(shared, args.writers)[1] < before + 50 * args.writers:
+        if time.monotonic() > end:
+            sys.exit("PostgreSQL or its writers did not come up")
+        l.arm(now() + horizon, epoch)  # the agent's renewal
+        table = table or psql(s, "create table if not exists t(id bigserial, w int); select 1") == "1"
+        time.sleep(0.03)
+    agent = agent_that_stops(s, epoch, horizon) if args.agent == "stopped" else None
+    fenced = l.fenced(40)
+    l.exited()
+    time.sleep(0.15)
+    last, count = acknowledged(shared, args.writers)
+    if agent:
+        agent.kill()
+        agent.wait()
+    return {"late_ack": last - fenced["deadline"], "after_kill": last - fenced["killed_at"], "lateness": fenced["killed_at"] - fenced["deadline"],
+            "emptying": fenced["empty_at"] - fenced["killed_at"], "after_empty": last - fenced["empty_at"], "commits": count - before}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("shim")
+    parser.add_argument("--fences", type=int, default=100)
+    parser.add_argument("--writers", type=int, default=8)
+    parser.add_argument("--mode", default="namespace")
+    parser.add_argument("--agent", choices=["running", "stopped"], default="running")
+    parser.add_argument("--starve", type=int, default=0, help="busy loops beside it")
+    parser.add_argument("--json")
+    args = parser.parse_args()
+    args.shim = os.path.abspath(args.shim)
+    s, l = set_up(args)
+    l.subscribe()
+    shared = mmap.mmap(-1, 16 * args.writers)
+    processes = [multiprocessing.Process(target=writer, args=(i, shared, s.volume), daemon=True) for i in range(args.writers)]
+    burners = [subprocess.Popen(["/usr/bin/python3", "-c", "while True: pass"]) for _ in range(args.starve)]
+    try:
+        for p in processes:
+            p.start()
+        rows = [one_fence(s, l, shared, args, i + 1) for i in range(args.fences)]
+    finally:
+        for b in burners:
+            b.kill()
+        for p in processes:
+            p.terminate()
+        s.stop()
+    report(args, rows)
+
+
+def report(args, rows):
+    out = {"fences": len(rows), "writers": args.writers, "mode": args.mode, "agent": args.agent, "starve": args.starve,
+           "commits_seen": sum(r["commits"] for r in rows), "acks_after_deadline": sum(r["late_ack"] > 0 for r in rows),
+           "acks_after_empty": sum(r["after_empty"] > 0 for r in rows), "unit": "ms"}
+    print(f"{len(rows)} fences, {args.writers} writers, {args.mode}, agent {args.agent}, {args.starve} busy loops, {out['commits_seen']} commits")
+    print(f"{'ms':44}{'p50':>10}{'p99':>10}{'max':>10}")
+    for key, text in (("late_ack", "deadline -> last acknowledgement"), ("lateness", "deadline -> first SIGKILL (shim's lateness)"),
+                      ("after_kill", "first SIGKILL -> last acknowledgement"), ("emptying", "first SIGKILL -> last process reaped")):
+        q = {k: round(v / 1e6, 3) for k, v in quantiles([r[key] for r in rows]).items()}
+        out[key] = q
+        print(f"{text:44}{q['p50']:10.2f}{q['p99']:10.2f}{q['max']:10.2f}")
+    print(f"fences with an acknowledgement after the deadline: {out['acks_after_deadline']}, after 'fenced': {out['acks_after_empty']}")
+    print(json.dumps(out))
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump(out, f, indent=1)
+    sys.exit(1 if out["acks_after_empty"] else 0)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    main()

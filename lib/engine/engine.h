@@ -1,0 +1,71 @@
+// What a database engine can do for the agent: one interface for PostgreSQL, Redis and RabbitMQ; `fake` for tests.
+//
+// Thread rules: every method is called on the engine worker thread only, one at a time, and may block until its deadline
+// (BootClock). Cancel() may be called from any thread and makes a running operation return soon with kCancelled.
+// Errors: absl::Status with a message that names the thing, the value and the remedy. DeadlineExceeded = unknown.
+#ifndef MAINSTAY_LIB_ENGINE_ENGINE_H_
+#define MAINSTAY_LIB_ENGINE_ENGINE_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "lib/base/time.h"
+#include "lib/election/action.h"
+#include "lib/election/event.h"
+
+namespace mainstay::engine {
+
+struct LogEnd {  // where the log ends, and how sure that is
+  uint64_t offset = 0;
+  uint32_t timeline = 0;
+  bool complete = false;  // clean shutdown: nothing can follow
+};
+
+// For people and metrics: facts of the last probe that the core does not need.
+struct Details {
+  std::string version;            // "15.20"
+  std::vector<std::string> pending_restart;  // parameters that wait for a restart
+  std::string activity;           // "cloning from a: 45 % of 1.2 GB", "" when nothing runs
+  uint64_t replay_offset = 0;
+  int64_t start_unix_ms = 0;      // when the database process started
+  struct Replica { election::Name name; std::string state; uint64_t sent = 0, flushed = 0, replayed = 0; bool sync = false; };
+  std::vector<Replica> replicas;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // Facts. Bounded by `deadline`; never fails: what could not be learned is kUnknown.
+  virtual election::DbReport Probe(MonoTime deadline) = 0;
+  virtual Details LastDetails() = 0;  // of the last Probe; any thread
+
+  // The durable memory of the election (in the data directory's parent, so that a re-clone keeps it).
+  virtual absl::StatusOr<election::Memory> LoadMemory() = 0;
+  virtual absl::Status SaveMemory(const election::Memory& memory) = 0;  // fsynced file and directory
+
+  // Operations; see election::EngineOp for what each means.
+  virtual absl::StatusOr<std::string> Found(MonoTime deadline) = 0;  // returns the system identifier
+  virtual absl::Status Follow(const election::Member& leader, election::Epoch epoch, const std::string& cluster_id, MonoTime deadline) = 0;
+  virtual absl::StatusOr<LogEnd> Freeze(const election::Memory& memory, MonoTime deadline) = 0;
+  virtual absl::StatusOr<LogEnd> Promote(const election::Engine& op, MonoTime deadline) = 0;
+  virtual absl::StatusOr<LogEnd> Reopen(const election::Engine& op, MonoTime deadline) = 0;
+  virtual absl::StatusOr<LogEnd> SetSync(const election::Engine& op, MonoTime deadline) = 0;
+  virtual absl::StatusOr<LogEnd> Stop(MonoTime deadline) = 0;
+  virtual absl::Status Kill(MonoTime deadline) = 0;
+  virtual absl::Status Checkpoint(MonoTime deadline) = 0;
+
+  // Of administrators; never needed by the election.
+  virtual absl::Status Reload(MonoTime deadline) = 0;         // parameters from the configuration
+  virtual absl::Status Restart(MonoTime deadline) = 0;        // in place, same role (a primary keeps its lease)
+  virtual absl::Status Reinit(MonoTime deadline) = 0;         // throw the data away and clone at the next Follow (replicas only)
+
+  virtual void Cancel() = 0;
+};
+
+}  // namespace mainstay::engine
+
+#endif  // MAINSTAY_LIB_ENGINE_ENGINE_H_
