@@ -70,16 +70,14 @@ class Log::Impl {
 
  private:
   void Append(const Event& event, const std::string& id) {
-    std::string line = Format(event, who_, ++seq_, UnixMicros(), id);
-    if (queue_.empty() && !writing_) {
-      if (unreported_ > 0) line = DroppedLine() + line;
-      if (TryNow(line)) {
-        unreported_ = 0;
-        written_.fetch_add(1);
-        return;
-      }
-    } else if (unreported_ > 0 && queued_bytes_ + 2 * kMaxLineBytes < kMaxQueueBytes) {
-      line = DroppedLine() + line;
+    const bool idle = queue_.empty() && !writing_;
+    std::string line;
+    if (unreported_ > 0 && (idle || queued_bytes_ + 2 * kMaxLineBytes < kMaxQueueBytes)) line = DroppedLine();
+    line += Format(event, who_, ++seq_, UnixMicros(), id);
+    if (idle && TryNow(line)) {
+      unreported_ = 0;
+      written_.fetch_add(1);
+      return;
     }
     if (queued_bytes_ + line.size() > kMaxQueueBytes) {
       dropped_.fetch_add(1);

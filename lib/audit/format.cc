@@ -42,6 +42,11 @@ class Object {
     Key(key);
     AppendText(out_, value, cap_);
   }
+  // Our own words: never cut.
+  void Fixed(absl::string_view key, absl::string_view value) {
+    Key(key);
+    AppendText(out_, value, 64);
+  }
   void TextUnlessEmpty(absl::string_view key, absl::string_view value) {
     if (!value.empty()) Text(key, value);
   }
@@ -103,7 +108,7 @@ void AppendStanding(Object& parent, absl::string_view key, const Standing& s) {
   o.Text("role", s.role);
   o.Number("epoch", s.epoch);
   o.Number("timeline", s.timeline);
-  o.Text("lsn", absl::StrFormat("%X/%X", s.offset >> 32, s.offset & 0xffffffffu));
+  o.Fixed("lsn", absl::StrFormat("%X/%X", s.offset >> 32, s.offset & 0xffffffffu));
   o.Close();
 }
 
@@ -157,16 +162,16 @@ std::string FormatCapped(const Event& e, const Identity& who, uint64_t seq, int6
                          const std::string& uuid, size_t cap) {
   std::string out;
   Object line(&out, cap);
-  line.Text("ts", Timestamp(unix_us));
-  line.Text("level", e.level);
-  line.Text("logger", "audit");
-  line.Text("schema", "mainstay.audit/v1");
-  line.Text("id", uuid);
+  line.Fixed("ts", Timestamp(unix_us));
+  line.Fixed("level", e.level);
+  line.Fixed("logger", "audit");
+  line.Fixed("schema", "mainstay.audit/v1");
+  line.Fixed("id", uuid);
   line.Number("seq", static_cast<int64_t>(seq));
-  line.Text("boot", who.boot);
-  line.Text("stage", ToString(e.stage));
+  line.Fixed("boot", who.boot);
+  line.Fixed("stage", ToString(e.stage));
   line.Text("action", e.action);
-  line.Text("outcome", ToString(e.outcome));
+  line.Fixed("outcome", ToString(e.outcome));
   line.TextUnlessEmpty("reason", e.reason);
   line.Text("msg", e.msg);
   AppendActor(line, e.actor);
