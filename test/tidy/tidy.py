@@ -56,7 +56,7 @@ CLOCK = re.compile(r"\bCLOCK_(REALTIME|MONOTONIC)\w*|\b(system|steady|high_resol
                    r"(?<![\w.>])time\s*\(\s*(nullptr|NULL|0)\s*\)|\babsl::Now\s*\(|\babsl::GetCurrentTimeNanos\b")
 PROCESS = re.compile(r"(?<![\w.>:])(::)?(v?fork|exec(l|v)p?e?|execve(at)?|popen|system|posix_spawnp?|clone3?)\s*\(")
 THROW = re.compile(r"\bthrow\b")
-HERE = re.compile(r"(?<![\w.])/(work|home/\w+|root|Users/\w+)/[\w.]")
+HERE = re.compile(r"(?<![\w.])/(work|Users/\w+)/[\w.]")
 
 
 class Tree:
