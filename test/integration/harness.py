@@ -353,6 +353,14 @@ class Cluster:
                 return m
         return None
 
+    def announced_primary(self):
+        """The member whose agent says that it leads and that its database accepts writes."""
+        for m in self.members:
+            s = m.status() if m.running() else None
+            if s and s.get("role") == "primary" and (s.get("database") or {}).get("writable"):
+                return m
+        return None
+
     def statuses(self):
         return {m.name: m.status() for m in self.members if m.running()}
 
@@ -400,7 +408,7 @@ class Cluster:
 
     def prepare(self):
         """The role, database and tables of the load; once, on the primary."""
-        p = self.wait_primary(90)
+        p = self.wait("a founder", self.announced_primary, 90)
         p.superuser(f"CREATE ROLE {APP} LOGIN PASSWORD '{APP}'")
         p.superuser(f"CREATE DATABASE {APP} OWNER {APP}")
         p.superuser("GRANT EXECUTE ON FUNCTION pg_current_wal_lsn() TO PUBLIC", APP)
