@@ -11,6 +11,7 @@ Everything is started with a parent death signal and watched by a janitor (procs
 process ends. On failure c.keep() leaves the folder with all logs. Runs as root (then the databases run as `postgres`) or as
 anybody (then everything runs as ourselves).
 """
+import itertools
 import json
 import os
 import pwd
@@ -295,6 +296,7 @@ class Cluster:
         self.own(self.secrets)
         self.password_file = os.path.join(self.secrets, "passwords")
         self.ports = PortBook()
+        self.ids, self.attempted = itertools.count(1), set()  # of all loads
         self.members = []
         for i in range(n):
             self.members.append(Member(self, chr(ord("a") + i)))
@@ -416,7 +418,7 @@ class Cluster:
             p.superuser(f"CREATE TABLE {table} (id bigint PRIMARY KEY, member text, timeline int); ALTER TABLE {table} OWNER TO {APP}", APP)
 
     def load(self, **options):
-        return Load({m.name: m.dsn() for m in self.members}, **options)
+        return Load({m.name: m.dsn() for m in self.members}, ids=self.ids, attempted=self.attempted, **options)
 
     # ---- judgement ----
     def check(self, load, timeout=60, members=None, allow_loss=False):

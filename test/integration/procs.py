@@ -240,7 +240,7 @@ class Scratch:
         atexit.unregister(self.close)
 
 
-class Interrupted(Exception):
+class Interrupted(KeyboardInterrupt):
     """SIGTERM, SIGHUP or SIGINT came: unwind and clean up."""
 
 

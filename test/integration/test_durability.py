@@ -12,6 +12,7 @@ from workload import Late
 
 def insert(member, ident, timeout):
     """True: acknowledged."""
+    member.cluster.attempted.add(ident)
     try:
         member.sql("INSERT INTO mainstay_rows (id, member, timeline) VALUES (%s, 'hand', 0)", (ident,), timeout)
         return True
@@ -81,6 +82,7 @@ class Guarded(ClusterCase):
         for m in standbys:
             m.pause_all()
         notices = []
+        self.c.attempted.add(40_000_000)
 
         def wait_and_be_cancelled():
             conn = psycopg2.connect(primary.dsn())

@@ -77,14 +77,15 @@ class Load:
     WRITE = f"INSERT INTO mainstay_rows (id, member, timeline) VALUES (%s, %s, {TIMELINE}) RETURNING timeline"
     PROBE = f"INSERT INTO mainstay_probe (id, member) VALUES (%s, %s) RETURNING {TIMELINE}"
 
-    def __init__(self, targets, writers=2, pause=0.004, probe_pause=0.03, probers=True, hold=30.0):
+    def __init__(self, targets, writers=2, pause=0.004, probe_pause=0.03, probers=True, hold=30.0, ids=None, attempted=None):
         self.targets, self.writers, self.pause, self.probe_pause = dict(targets), writers, pause, probe_pause
         self.probers, self.hold = probers, hold
-        self.ids = itertools.count(1)
+        self.ids = ids or itertools.count(1)  # shared by all loads of one cluster
         self.stop_event = threading.Event()
         self.lock = threading.Lock()
         self.write_acks, self.probe_acks, self.fresh_acks = [], [], []
-        self.attempted, self.warned = set(), []  # warned: success with a WARNING, not acknowledged
+        self.attempted = attempted if attempted is not None else set()
+        self.warned = []  # success with a WARNING, not acknowledged
         self.threads = []
 
     # ---- life ----

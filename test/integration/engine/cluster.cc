@@ -112,9 +112,13 @@ void Node::KillShim() {
   if (shim_pid <= 0) return;
   // It is root when we started as root.
   const uid_t me = geteuid();
-  if (getuid() == 0) EXPECT_EQ(seteuid(0), 0);
+  if (getuid() == 0) {
+    EXPECT_EQ(seteuid(0), 0);
+  }
   kill(shim_pid, SIGKILL);
-  if (getuid() == 0) EXPECT_EQ(seteuid(me), 0);
+  if (getuid() == 0) {
+    EXPECT_EQ(seteuid(me), 0);
+  }
   waitpid(shim_pid, nullptr, 0);
   shim_pid = 0;
 }
