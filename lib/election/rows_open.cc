@@ -97,6 +97,8 @@ void ActPrimary(Context& c) {
   State& s = c.s;
   SetPhase(c, Phase::kPrimary);
   s.reopen = false;
+  // A handover of an earlier reign is over; only a switchover that is still asked for has been rolled back.
+  if (!s.admin.has_value() || s.admin->kind != AdminKind::kSwitchover) s.handover_step = 0;
   s.next_renew = c.now;  // the record shall say that this reign has a log of its own
   c.facts = "epoch " + std::to_string(s.view->epoch) + ", voters " + std::to_string(s.view->voters.size());
   Name former;
