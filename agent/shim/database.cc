@@ -177,7 +177,7 @@ void Shim::Reap() {
     } else if (pid == tool_.pid) {
       tool_.pid = 0;
       tool_.status = status;
-      tool_.reaped_at = BootNow();
+      tool_.active_at = BootNow();
     }
     if (i == kReapsPerTurn - 1) kill_again_ = 0;  // more may wait: come back at once
   }

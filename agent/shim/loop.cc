@@ -178,7 +178,7 @@ void Shim::UpdateTimer() {
   if (terminating_) next = Earlier(next, Earlier(stop_sent_ ? kNever : stop_at_, kill_at_));
   if (tool_.id != 0) {
     next = Earlier(next, tool_.pid != 0 ? Earlier(tool_.deadline, tool_.kill_at) : kNever);
-    if (tool_.pid == 0 && !killing_) next = Earlier(next, tool_.chunk_size != 0 ? tool_.deadline : tool_.reaped_at + 200 * kMilli);
+    if (tool_.pid == 0 && !killing_) next = Earlier(next, tool_.chunk_size != 0 ? tool_.deadline : tool_.active_at + 200 * kMilli);
   }
   next = Earlier(next, refill_at_);
   if (next == timer_set_ && next != kNever) return;

@@ -63,7 +63,7 @@ struct ToolRun {
   pid_t pid = 0;            // 0: reaped
   pid_t group = 0;
   int status = 0;
-  int64_t reaped_at = 0;
+  int64_t active_at = 0;    // reaped, or its output last read
   int fd[2] = {-1, -1};     // stdout, stderr
   bool armed[2] = {false, false};  // in epoll for reading
   PeerRef owner;

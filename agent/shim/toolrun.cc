@@ -156,6 +156,7 @@ void Shim::ReadTool(int stream) {
   const ssize_t n = read(tool_.fd[stream], tool_chunk_ + sizeof head, wire::kMaxToolChunk);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (n <= 0) return CloseToolStream(stream);
+  tool_.active_at = BootNow();
   memcpy(tool_chunk_, &head, sizeof head);
   tool_.chunk_size = sizeof head + static_cast<size_t>(n);
   FlushTool();
@@ -181,8 +182,13 @@ void Shim::MaybeFinishTool(int64_t now) {
   if (tool_.id == 0 || tool_.pid != 0) return;
   if (tool_.fd[0] >= 0 || tool_.fd[1] >= 0 || tool_.chunk_size != 0) {
     // An owner who does not read holds its tool's end back until the tool's own deadline.
-    const bool blocked = tool_.chunk_size != 0 && now < tool_.deadline && tool_.kill_at == kNever;
-    if (blocked || (tool_.chunk_size == 0 && now < tool_.reaped_at + kLastOutput)) return;
+    const bool overdue = now >= tool_.deadline || tool_.kill_at != kNever;
+    if (!overdue && (tool_.chunk_size != 0 || now < tool_.active_at + kLastOutput)) return;
+    // Silent for long enough, or we were not running ourselves: look once more before giving it up.
+    for (int i = 0; i < 2; ++i) {
+      if (tool_.chunk_size == 0) ReadTool(i);
+    }
+    if (!overdue && tool_.active_at >= now) return;
   }
   kill(-tool_.group, SIGKILL);  // what it left behind in its group
   if (!Running() && HasChildren()) {

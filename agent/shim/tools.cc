@@ -131,7 +131,7 @@ bool CheckSibling(const PathRules& rules, const char* path) {
 
 bool CheckWord(const char* text) {
   if (text[0] == '-' || text[0] == '/') return false;
-  return AllOf(text, 1, 128, [](char c) { return IsAlnum(c) || (c != 0 && strchr("_.,:+@=/-", c) != nullptr); });
+  return AllOf(text, 1, 128, [](char c) { return IsAlnum(c) || (c != 0 && strchr("_.,:+@-", c) != nullptr); });
 }
 
 bool CheckMapping(const PathRules& rules, const char* text) {
@@ -168,6 +168,8 @@ const char* ReadConnValue(const char* p, char* out, size_t size) {
 }
 
 bool CheckConninfo(const PathRules& rules, const char* p) {
+  // Not even inside a value: nothing that could be read as a second connection string or leads out of a directory.
+  if (strstr(p, "password=") != nullptr || strstr(p, "/../") != nullptr) return false;
   char value[1025];
   int pairs = 0;
   for (;;) {

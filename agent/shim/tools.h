@@ -26,7 +26,7 @@ struct PathRules {
 enum class Value : uint8_t {
   kNone,      // the option has no value
   kPath,      // below the parent or an extra path
-  kWord,      // letters, digits and _.,:+@=/- (no leading '-', no '/' first)
+  kWord,      // letters, digits and _.,:+@- (no leading '-')
   kNumber,
   kConninfo,  // libpq keywords; no password, no URI
   kMapping,   // OLD=NEW, absolute; NEW is a kPath

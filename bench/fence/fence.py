@@ -5,7 +5,7 @@ Usage: fence.py SHIM [--fences N] [--writers N] [--mode namespace|session] [--ag
 
 Starts PostgreSQL 15 under mainstay-shim (fsync and synchronous_commit on, the defaults), lets WRITERS processes insert one row per
 transaction and note CLOCK_BOOTTIME at each acknowledgement, arms a deadline, and lets it pass. Repeats N times (recovery in
-between). An acknowledgement later than the deadline is what another primary could conflict with; it is reported per fence.
+between; writers run SCHED_FIFO so that a busy machine does not stamp late). An acknowledgement later than the deadline is what another primary could conflict with; it is reported per fence.
 Needs root and a user `postgres`; needs python3-psycopg2. Ends with status 1 when an acknowledgement came after the shim said
 that everything is dead.
 """
@@ -30,6 +30,8 @@ PORT = "7433"
 
 def writer(slot, shared, socket_dir):
     import psycopg2
+    # What counts is when the acknowledgement arrived, not when a busy machine let this process look: real-time, below the shim.
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     while True:
         try:
             c = psycopg2.connect(host=socket_dir, port=PORT, user="postgres", dbname="postgres", connect_timeout=2)

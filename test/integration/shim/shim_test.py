@@ -445,6 +445,7 @@ class Database(Case):
         l = s.link()
         l.subscribe()
         l.start()
+        wait_until(lambda: self.beat(s)[0] > 0)
         l.arm(now() + SEC, 1)
         s.process.send_signal(signal.SIGTERM)
         fenced = l.fenced(5)

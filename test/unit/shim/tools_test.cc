@@ -98,7 +98,7 @@ TEST(ToolsTest, SiblingsAreNeverTheDataDirectory) {
 TEST(ToolsTest, ConnectionStringsCarryNoPasswordsAndNoSurprises) {
   for (const char* bad : {"", "password=x", "host=a password=x", "postgresql://u:p@h/db", "host=a options='-c x=y'", "service=x", "host", "host=a b",
                           "host='a", "host=a\\ b", "passfile=/etc/shadow", "sslkey=/root/key", "dbname='host=a password=x'", "HOST=a",
-                          "dbname=postgres://u:p@h", "host = a", "host='a''b'", "require_auth=none"}) {
+                          "dbname=postgres://u:p@h", "host = a", "host='a''b'", "require_auth=none", "host=a(password=x", "host=/run/../x/../y"}) {
     EXPECT_FALSE(CheckValue(Value::kConninfo, Rules(), bad)) << bad;
   }
   EXPECT_TRUE(CheckValue(Value::kConninfo, Rules(), "host='/run/postgresql' user=a  port=5432 "));
