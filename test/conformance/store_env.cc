@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <map>
 #include <sstream>
+#include <thread>
 
 #include "lib/lease/file_store.h"
 #include "lib/lease/memory_store.h"
@@ -75,6 +76,8 @@ Appended AppendTokens(Store* store, const std::string& writer, int count, MonoTi
     next.leader = writer;
     next.renewal = std::to_string(n);
     next.state += token + " ";
+    std::this_thread::sleep_for(
+        20us);  // lets the others in between: without it a fast store sees no conflict at all
     const StoreAnswer done = seen.outcome == StoreOutcome::kNotFound
                                  ? store->Create(next, In(5s))
                                  : store->Update(next, seen.version, In(5s));
