@@ -45,6 +45,10 @@ void World::StartAgent(int m) {
   n.deferred.clear();
   n.trip = 0;
   n.state = election::Start(n.settings, n.durable, Local(m, now_));
+  if (m == 0 && started_ != nullptr) {
+    if (n.agent_gen == 1) started_(m, n.settings, n.durable, Local(m, now_));
+    else stepped_ = nullptr;
+  }
   Trace(m, "AGENT starts as %s", s->identity.c_str());
   Push(now_, Ev::kWake, m, -1, ++n.wake_gen);
   Push(now_ + fault_.Between(0, heartbeat_), Ev::kHeartbeat, m, -1, n.agent_gen);
@@ -131,6 +135,7 @@ void World::StepAgent(int m, const election::Event& event) {
   n.last_step = now_;
   if (n.burst > 2000) return Fail("spin", "member " + n.name + " steps without end");
   if (trace_ != nullptr) TraceEvent(m, event);
+  if (m == 0 && stepped_ != nullptr) stepped_(event, now);
   const bool lead = n.state.lead;
   const MonoTime permit = n.state.permit_until;
   const Epoch open = n.state.open_epoch;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -186,6 +187,13 @@ class World {
   explicit World(const Plan& plan, FILE* trace = nullptr);
   // Runs to the end of the plan or to the first violation.
   void Run(uint64_t max_steps = UINT64_MAX);
+  // For benchmarks: what member 0 was started with and every event that it was stepped with (the first life only).
+  using Started = std::function<void(int, std::shared_ptr<const election::Settings>, const election::Memory&, MonoTime)>;
+  using Stepped = std::function<void(const election::Event&, MonoTime)>;
+  void RecordFirstLife(Started started, Stepped stepped) {
+    started_ = std::move(started);
+    stepped_ = std::move(stepped);
+  }
   const Violation& violation() const { return violation_; }
   const Stats& stats() const { return stats_; }
   void PrintStates(FILE* out) const;
@@ -311,6 +319,8 @@ class World {
   void TraceEvent(int m, const election::Event& e);
   void Mix(uint64_t x) { stats_.hash = (stats_.hash ^ x) * 1099511628211u; }
 
+  Started started_;
+  Stepped stepped_;
   Plan plan_;
   FILE* trace_ = nullptr;
   int64_t now_ = 0;
