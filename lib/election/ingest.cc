@@ -193,7 +193,8 @@ void IngestDb(Context& c, const DbReport& e) {
       s.memory.lineage != e.streaming_epoch) {
     s.memory.lineage = e.streaming_epoch;
   }
-  if (s.open_epoch == 0) return;
+  // Nothing was learned of the standbys: that is not "none streams", which would empty the sync set.
+  if (s.open_epoch == 0 || e.state == DbState::kUnknown) return;
   for (auto& h : s.standbys) h.streaming = false;
   for (const Standby& b : e.standbys) {
     auto it = std::lower_bound(s.standbys.begin(), s.standbys.end(), b.name,

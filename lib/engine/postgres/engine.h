@@ -169,6 +169,7 @@ class PostgresEngine : public Engine {
   void ReadPrimary(const Rows& rows, election::DbReport* report, Details* details);
   election::Verdict ProbeLogin(MonoTime deadline);
   void ReadReplicas(MonoTime deadline, election::DbReport* report, Details* details);
+  void KeepStandbys(election::DbReport* report) const;
   void ReadPending(MonoTime deadline, Details* details);
   void CleanUp(const election::DbReport& report);
   void GuardSettings(const std::string& sync_in_force);
@@ -191,6 +192,8 @@ class PostgresEngine : public Engine {
   std::vector<election::Member> peers_;  // of the last operation that named them
   int binary_major_ = 0;
   uint64_t last_offset_ = 0;
+  std::vector<election::Standby> last_standbys_;  // that a primary told of, under last_standbys_epoch_
+  election::Epoch last_standbys_epoch_ = 0;
   uint32_t last_timeline_ = 0;
   uint32_t accepted_starts_ = 0;  // the last start of which a session was had
   bool waits_proven_ = false;     // commits of this start wait for standbys: seen, or so since it started

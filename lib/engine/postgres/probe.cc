@@ -137,7 +137,7 @@ void PostgresEngine::ReadStandby(const Rows& rows, DbReport* report, Details* de
 
 void PostgresEngine::ReadReplicas(MonoTime deadline, DbReport* report, Details* details) {
   const auto rows = probe_.QueryPrepared("mainstay_replicas", kReplicas, {}, deadline);
-  if (!rows.ok()) return;
+  if (!rows.ok()) return KeepStandbys(report);
   for (int i = 0; i < rows->size(); ++i) {
     const auto id = ParseStandbyName(rows->text(i, 0));
     if (!id.has_value()) continue;
@@ -156,6 +156,14 @@ void PostgresEngine::ReadReplicas(MonoTime deadline, DbReport* report, Details* 
       *have = {id->member, streaming, rows->lsn(i, 3)};
     }
   }
+  last_standbys_ = report->standbys;
+  last_standbys_epoch_ = role_.epoch;
+}
+
+// A primary that does not answer tells nothing of its standbys. "None streams" would take them out of the sync set, and then
+// nobody could take over from it.
+void PostgresEngine::KeepStandbys(DbReport* report) const {
+  if (report->writable && last_standbys_epoch_ == role_.epoch) report->standbys = last_standbys_;
 }
 
 void PostgresEngine::ReadPrimary(const Rows& rows, DbReport* report, Details*) {
@@ -248,6 +256,7 @@ void PostgresEngine::ProbeRunning(const shim::State& state, MonoTime deadline, D
     report->offset = last_offset_;
     report->timeline = last_timeline_;
     report->writable = role_.primary && accepted_starts_ == state.starts;
+    KeepStandbys(report);
     JudgeFailure(rows.status(), state.starts, deadline, report);
     return;
   }
