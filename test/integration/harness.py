@@ -335,14 +335,12 @@ class Cluster:
         return m
 
     def close(self):
-        """All at once: this is a test's end, not a shutdown."""
-        pids = [p for m in self.members for p in m.all_pids()]
-        procs.send(pids, signal.SIGKILL)
+        """All at once: this is a test's end, not a shutdown. The janitor kills and tidies up."""
+        self.scratch.close()
         for m in self.members:
             for p in (m.agent, m.shim):
                 if p:
                     p.popen.wait(10)
-        self.scratch.close()
 
     def keep(self):
         self.scratch.keep()

@@ -189,9 +189,15 @@ for root, dirs, files in os.walk(where):
         dirs[:] = []
         try: segments.append(open(os.path.join(root, "postmaster.pid")).read().split("\n")[6].split()[1])
         except (OSError, IndexError): pass
+shared = set()  # POSIX shared memory of servers that have no chance to remove it
 for _ in range(100):
     left = mine()
     if not left: break
+    for p in left:
+        try:
+            for line in open("/proc/%d/maps" % p):
+                if "/dev/shm/PostgreSQL." in line: shared.add(line.split()[5])
+        except OSError: pass
     for p in left:
         try: os.kill(p, signal.SIGKILL)
         except OSError: pass
@@ -200,6 +206,9 @@ import ctypes
 libc = ctypes.CDLL(None)
 for s in segments:  # System V shared memory of a killed server stays otherwise
     if s.isdigit(): libc.shmctl(int(s), 0, None)
+for path in shared:
+    try: os.unlink(path)
+    except OSError: pass
 if not keep: shutil.rmtree(where, ignore_errors=True)
 """
 
