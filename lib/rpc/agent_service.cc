@@ -32,7 +32,7 @@ absl::StatusOr<MonoTime> CallDeadline(grpc::CallbackServerContext* context) {
   return BootClock().Now() + d;
 }
 
-grpc::ServerUnaryReactor* Refuse(const absl::Status& status) {
+grpc::ServerUnaryReactor* EndNow(const absl::Status& status) {
   auto call = UnaryCall::Make();
   call->End(ToGrpc(status));
   return call.get();
@@ -77,10 +77,10 @@ std::string CheckExpected(const v1::RequestMeta& meta, const StatusView& now) {
 
 template <typename Asked, typename Request, typename Reply, typename Ask>
 AgentService::Reactor* AgentService::Peer(Context* context, const Request* request, Reply* reply, Ask ask) {
-  if (auto deadline = CallDeadline(context); !deadline.ok()) return Refuse(deadline.status());
-  if (auto status = CheckCluster(request->cluster(), options_.cluster); !status.ok()) return Refuse(status);
+  if (auto deadline = CallDeadline(context); !deadline.ok()) return EndNow(deadline.status());
+  if (auto status = CheckCluster(request->cluster(), options_.cluster); !status.ok()) return EndNow(status);
   absl::StatusOr<Asked> asked = FromProto(*request);
-  if (!asked.ok()) return Refuse(asked.status());
+  if (!asked.ok()) return EndNow(asked.status());
   auto call = UnaryCall::Make();
   ask(*std::move(asked), [call, reply, cluster = options_.cluster](const auto& answer) {
     call->End(grpc::Status::OK, [&] {
@@ -120,31 +120,31 @@ AgentService::Reactor* AgentService::Promise(Context* context, const v1::Promise
 
 AgentService::Reactor* AgentService::GetStatus(Context* context, const v1::StatusRequest* request,
                                                v1::Status* reply) {
-  if (auto deadline = CallDeadline(context); !deadline.ok()) return Refuse(deadline.status());
+  if (auto deadline = CallDeadline(context); !deadline.ok()) return EndNow(deadline.status());
   ToProto(*options_.port->Snapshot(), BootClock().Now(), UnixMillis(), request->decisions(), reply);
-  return Refuse(absl::OkStatus());
+  return EndNow(absl::OkStatus());
 }
 
 AgentService::Reactor* AgentService::Why(Context* context, const v1::WhyRequest* request,
                                          v1::WhyReply* reply) {
-  if (auto deadline = CallDeadline(context); !deadline.ok()) return Refuse(deadline.status());
+  if (auto deadline = CallDeadline(context); !deadline.ok()) return EndNow(deadline.status());
   const auto view = options_.port->Snapshot();
   reply->set_member(view->member);
   const size_t all = view->decisions.size();
   const size_t limit = request->limit() <= 0 ? all : std::min(all, static_cast<size_t>(request->limit()));
   for (size_t i = all - limit; i < all; ++i) ToProto(view->decisions[i], reply->add_decisions());
-  return Refuse(absl::OkStatus());
+  return EndNow(absl::OkStatus());
 }
 
 AgentService::Reactor* AgentService::ListMembers(Context* context, const v1::ListMembersRequest*,
                                                  v1::ListMembersReply* reply) {
-  if (auto deadline = CallDeadline(context); !deadline.ok()) return Refuse(deadline.status());
+  if (auto deadline = CallDeadline(context); !deadline.ok()) return EndNow(deadline.status());
   const auto view = options_.port->Snapshot();
   reply->set_cluster(view->cluster);
   reply->set_leader(view->leader);
   reply->set_epoch(view->epoch);
   for (const MemberView& m : view->members) ToProto(m, BootClock().Now(), reply->add_members());
-  return Refuse(absl::OkStatus());
+  return EndNow(absl::OkStatus());
 }
 
 grpc::ServerWriteReactor<v1::Status>* AgentService::Watch(Context*, const v1::WatchRequest* request) {
@@ -166,8 +166,19 @@ grpc::ServerWriteReactor<v1::Status>* AgentService::Watch(Context*, const v1::Wa
 
 // ---- people: changing ----
 
-void AgentService::Audit(const CallRecord& record) const {
-  if (options_.audit) options_.audit(record);
+AgentService::AgentService(Server::Options options)
+    : options_(std::move(options)), shared_(std::make_shared<Shared>()) {
+  shared_->audit = options_.audit;
+}
+
+AgentService::~AgentService() {
+  std::lock_guard lock(shared_->mu);
+  shared_->audit = nullptr;
+}
+
+void AgentService::Shared::Audit(const CallRecord& record) {
+  std::lock_guard lock(mu);
+  if (audit) audit(record);
 }
 
 void AgentService::Submit(const AdminCommand& command, const std::string& method) {
@@ -175,13 +186,13 @@ void AgentService::Submit(const AdminCommand& command, const std::string& method
   CallRecord record;
   record.method = method;
   record.command = command;
-  Audit(record);
-  options_.port->Submit(command, [this, record, began](const AdminAnswer& answer) mutable {
+  shared_->Audit(record);
+  options_.port->Submit(command, [shared = shared_, record, began](const AdminAnswer& answer) mutable {
     record.started = false;
     record.answer = answer;
     record.took = BootClock().Now() - began;
-    Audit(record);
-    answers_.Finish(record.command.id, answer);
+    shared->Audit(record);
+    shared->answers.Finish(record.command.id, answer);
   });
 }
 
@@ -205,8 +216,8 @@ AgentService::Reactor* AgentService::Admin(Context* context, const Request* requ
   const auto refuse = [&](const absl::Status& why) {
     record.started = false;
     record.refused = why.ToString();
-    Audit(record);
-    return Refuse(why);
+    shared_->Audit(record);
+    return EndNow(why);
   };
   if (!status.ok()) return refuse(status);
 
@@ -220,12 +231,12 @@ AgentService::Reactor* AgentService::Admin(Context* context, const Request* requ
     });
   };
   AnswerBook::Verdict verdict = AnswerBook::Verdict::kRepeated;
-  status = answers_.Begin(command.id, Content(command), BootClock().Now(), deliver, &verdict);
+  status = shared_->answers.Begin(command.id, Content(command), BootClock().Now(), deliver, &verdict);
   if (!status.ok()) {
     call->End(ToGrpc(status));
     record.started = false;
     record.refused = status.ToString();
-    Audit(record);
+    shared_->Audit(record);
     return call.get();
   }
   if (verdict == AnswerBook::Verdict::kNew) {
@@ -235,8 +246,8 @@ AgentService::Reactor* AgentService::Admin(Context* context, const Request* requ
     } else {
       record.started = false;
       record.answer = {election::AdminStatus::kRefused, unexpected};
-      Audit(record);
-      answers_.Finish(command.id, record.answer);
+      shared_->Audit(record);
+      shared_->answers.Finish(command.id, record.answer);
     }
   }
   return call.get();
@@ -249,7 +260,7 @@ AgentService::Reactor* AgentService::AdminOfMember(Context* context, const Reque
   command.verb = verb;
   command.target = request->target().empty() ? options_.member : request->target();
   if (command.target != options_.member && CheckName(command.target, "target").ok()) {
-    return Refuse(absl::InvalidArgumentError(absl::StrCat("target: this is ", options_.member, ", not ",
+    return EndNow(absl::InvalidArgumentError(absl::StrCat("target: this is ", options_.member, ", not ",
                                                           command.target, "; ask that member's agent")));
   }
   return Admin(context, request, reply, std::move(command));
@@ -291,7 +302,7 @@ AgentService::Reactor* AgentService::SetDurability(Context* context, const v1::S
   AdminCommand command;
   command.verb = AdminVerb::kSetDurability;
   auto durability = FromProto(request->durability());
-  if (!durability.ok()) return Refuse(durability.status());
+  if (!durability.ok()) return EndNow(durability.status());
   command.durability = *durability;
   return Admin(context, request, reply, std::move(command));
 }
@@ -301,7 +312,7 @@ AgentService::Reactor* AgentService::Forget(Context* context, const v1::ForgetRe
   AdminCommand command;
   command.verb = AdminVerb::kForget;
   command.target = request->target();
-  if (auto status = CheckName(command.target, "target"); !status.ok()) return Refuse(status);
+  if (auto status = CheckName(command.target, "target"); !status.ok()) return EndNow(status);
   return Admin(context, request, reply, std::move(command));
 }
 

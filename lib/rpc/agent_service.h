@@ -3,7 +3,9 @@
 #define MAINSTAY_LIB_RPC_AGENT_SERVICE_H_
 
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "lib/rpc/answer_book.h"
@@ -16,7 +18,8 @@ inline constexpr int kMaxWatchers = 32;
 
 class AgentService : public v1::Agent::CallbackService {
  public:
-  explicit AgentService(Server::Options options) : options_(std::move(options)) {}
+  explicit AgentService(Server::Options options);
+  ~AgentService() override;
 
   using Context = grpc::CallbackServerContext;
   using Reactor = grpc::ServerUnaryReactor;
@@ -49,10 +52,17 @@ class AgentService : public v1::Agent::CallbackService {
   template <typename Request>
   Reactor* AdminOfMember(Context* context, const Request* request, v1::AdminReply* reply, AdminVerb verb);
   void Submit(const AdminCommand& command, const std::string& method);
-  void Audit(const CallRecord& record) const;
+
+  // What the loop's late answers need: they may come when the service is gone.
+  struct Shared {
+    AnswerBook answers;
+    std::mutex mu;
+    std::function<void(const CallRecord&)> audit;  // emptied when the service goes
+    void Audit(const CallRecord& record);
+  };
 
   const Server::Options options_;
-  AnswerBook answers_;
+  const std::shared_ptr<Shared> shared_;
   std::shared_ptr<std::atomic<int>> watchers_ = std::make_shared<std::atomic<int>>(0);
 };
 
