@@ -44,7 +44,8 @@ void MakeArguments(const Options& o, wire::StartKind kind, const char** argv) {
 }
 
 // In the child. All file access of a start happens here: a hung volume must not hang the shim.
-[[noreturn]] void ExecDatabase(const Options& o, wire::Mode mode, pid_t shim, wire::StartKind kind, int fail_fd, int null, int log) {
+[[noreturn]] void ExecDatabase(const Options& o, wire::Mode mode, pid_t shim, wire::StartKind kind,
+                               int fail_fd, int null, int log) {
   auto fail = [&](wire::Code code, int error) {
     StartFailure f{code, error};
     if (write(fail_fd, &f, sizeof f) < 0) _exit(126);
@@ -52,10 +53,12 @@ void MakeArguments(const Options& o, wire::StartKind kind, const char** argv) {
   };
   setsid();
   if (!BecomeDatabaseUser(o, mode, shim)) fail(wire::Code::kExec, errno);
-  if (dup2(null, 0) < 0 || (log >= 0 && (dup2(log, 1) < 0 || dup2(log, 2) < 0))) fail(wire::Code::kExec, errno);
+  if (dup2(null, 0) < 0 || (log >= 0 && (dup2(log, 1) < 0 || dup2(log, 2) < 0)))
+    fail(wire::Code::kExec, errno);
   if (chdir(o.paths.data_dir) != 0) fail(wire::Code::kExec, errno);
   struct stat st;
-  if (kind == wire::StartKind::kStandby && stat("standby.signal", &st) != 0) fail(wire::Code::kNoStandbySignal, errno);
+  if (kind == wire::StartKind::kStandby && stat("standby.signal", &st) != 0)
+    fail(wire::Code::kNoStandbySignal, errno);
   const char* argv[kMaxArgs];
   MakeArguments(o, kind, argv);
   char path[1100];
@@ -80,8 +83,10 @@ void Shim::StartDatabase(int peer, uint32_t seq, const wire::Start& request) {
   if (terminating_) return refuse(Code::kTerminating);
   if (Running() || killing_) return refuse(Code::kRunning);
   if (tool_.id != 0 && tool_.spec->needs_stopped) return refuse(Code::kBusy);
-  if (request.expect_starts != wire::kAnyStart && request.expect_starts != db_.starts) return refuse(Code::kStale);
-  if (request.kind == wire::StartKind::kPrimary && !deadline_.Permits(request.epoch, now)) return refuse(Code::kNotArmed);
+  if (request.expect_starts != wire::kAnyStart && request.expect_starts != db_.starts)
+    return refuse(Code::kStale);
+  if (request.kind == wire::StartKind::kPrimary && !deadline_.Permits(request.epoch, now))
+    return refuse(Code::kNotArmed);
   int fds[2];
   if (pipe2(fds, O_CLOEXEC) != 0) return refuse(Code::kExec, errno);
   const pid_t self = getpid();
@@ -112,7 +117,8 @@ void Shim::StartDatabase(int peer, uint32_t seq, const wire::Start& request) {
   epoll_ctl(epoll_, EPOLL_CTL_ADD, fds[0], &event);
 }
 
-// The pipe closed (exec happened) or says why not. Never blocks: called when it is readable or the child is dead.
+// The pipe closed (exec happened) or says why not. Never blocks: called when it is readable or the child is
+// dead.
 void Shim::ReadExecPipe() {
   if (db_.exec_fd < 0) return;
   StartFailure failure{wire::Code::kOk, 0};
@@ -127,12 +133,14 @@ void Shim::ReadExecPipe() {
 void Shim::AnswerStart() {
   if (!Alive(db_.starter)) return;
   const wire::Started started{db_.starts, db_.failed ? 0 : db_.pid, db_.failure_errno, 0};
-  if (!Reply(db_.starter.index, db_.start_seq, db_.failure, &started, sizeof started)) Drop(db_.starter.index);
+  if (!Reply(db_.starter.index, db_.start_seq, db_.failure, &started, sizeof started))
+    Drop(db_.starter.index);
 }
 
 wire::Code Shim::SignalDatabase(const wire::Signal& request) {
   if (db_.pid == 0) return wire::Code::kNotRunning;
-  if (request.expect_starts != wire::kAnyStart && request.expect_starts != db_.starts) return wire::Code::kStale;
+  if (request.expect_starts != wire::kAnyStart && request.expect_starts != db_.starts)
+    return wire::Code::kStale;
   // The main process is not reaped yet, so the number cannot belong to another process.
   switch (request.kind) {
     case wire::SignalKind::kFast:
@@ -146,7 +154,8 @@ wire::Code Shim::SignalDatabase(const wire::Signal& request) {
     case wire::SignalKind::kReload:
       kill(db_.pid, SIGHUP);
       break;
-    default: return wire::Code::kNotAllowed;
+    default:
+      return wire::Code::kNotAllowed;
   }
   return wire::Code::kOk;
 }
@@ -154,7 +163,8 @@ wire::Code Shim::SignalDatabase(const wire::Signal& request) {
 void Shim::KillEverything(wire::Cause cause) {
   KillAll(mode_);
   if (db_.pid != 0) db_.cause = cause;
-  if (tool_.id != 0 && tool_.end == wire::ToolEnd::kExited && tool_.pid != 0) tool_.end = wire::ToolEnd::kKilledWithDatabase;
+  if (tool_.id != 0 && tool_.end == wire::ToolEnd::kExited && tool_.pid != 0)
+    tool_.end = wire::ToolEnd::kKilledWithDatabase;
   killing_ = true;
   kill_again_ = BootNow() + kKillAgain;
 }
@@ -183,8 +193,8 @@ void Shim::Reap() {
   }
   if (empty) return Finish(BootNow());
   if (killing_) return;
-  // What a dead postmaster leaves behind may still acknowledge to its clients, for more than a second: end it. The same for
-  // what a finished tool left.
+  // What a dead postmaster leaves behind may still acknowledge to its clients, for more than a second: end
+  // it. The same for what a finished tool left.
   if (db_.pending && db_.pid == 0) return KillEverything(db_.cause);
   if (!db_.pending && tool_.id == 0) KillEverything(wire::Cause::kKill);
 }

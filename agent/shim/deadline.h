@@ -2,7 +2,8 @@
 //
 // Rules (each one is a test in test/unit/shim/deadline_test.cc):
 //   - it may only be extended, and only by the same or a higher epoch than any seen before;
-//   - units and clocks are checked: until - sent == remaining, sent is not in the future, until is within the horizon;
+//   - units and clocks are checked: until - sent == remaining, sent is not in the future, until is within the
+//   horizon;
 //   - once it has passed nothing can extend it any more: whatever comes later finds everything dead;
 //   - it ends (Clear) when nothing is left that it could kill.
 #ifndef MAINSTAY_AGENT_SHIM_DEADLINE_H_
@@ -25,7 +26,9 @@ class Deadline {
     int64_t remaining = 0;
     // A deadline that is due counts as passed even when the loop has not looked at the clock yet.
     if (fencing || Due(now)) return Code::kFencing;
-    if (arm.sent > now || __builtin_sub_overflow(arm.until, arm.sent, &remaining) || remaining != arm.remaining) return Code::kClock;
+    if (arm.sent > now || __builtin_sub_overflow(arm.until, arm.sent, &remaining) ||
+        remaining != arm.remaining)
+      return Code::kClock;
     if (arm.until > now && arm.until - now > horizon_) return Code::kClock;
     if (arm.epoch <= 0 || arm.epoch < epoch_) return Code::kEpoch;
     if (arm.until <= now) return Code::kLate;

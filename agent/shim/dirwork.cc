@@ -1,4 +1,5 @@
-// Directory work on the data volume, in a child with the database's identity. No allocation: it shares the shim's small program.
+// Directory work on the data volume, in a child with the database's identity. No allocation: it shares the
+// shim's small program.
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -101,15 +102,19 @@ int SwapData(const PathRules& rules, const char* new_dir) {
   }
   const bool had_old = Exists(data);
   if (!had_old) {
-    if (Rename(new_dir, data, RENAME_NOREPLACE) != 0) return Fail("cannot rename to the data directory: ", new_dir);
+    if (Rename(new_dir, data, RENAME_NOREPLACE) != 0)
+      return Fail("cannot rename to the data directory: ", new_dir);
   } else {
-    if (!OldName(data, old_dir, sizeof old_dir)) return Fail("no free name for the old data directory: ", data);
+    if (!OldName(data, old_dir, sizeof old_dir))
+      return Fail("no free name for the old data directory: ", data);
     if (Rename(new_dir, data, RENAME_EXCHANGE) == 0) {
       // From here on `data` is the new one; `new_dir` holds the old one until it has its lasting name.
       if (!SyncDirectory(rules.parent)) return Fail("cannot fsync: ", rules.parent);
-      if (Rename(new_dir, old_dir, RENAME_NOREPLACE) != 0) return Fail("swapped, but cannot name the old one: ", old_dir);
+      if (Rename(new_dir, old_dir, RENAME_NOREPLACE) != 0)
+        return Fail("swapped, but cannot name the old one: ", old_dir);
     } else if (errno == EINVAL || errno == ENOSYS) {  // a file system without exchange (NFS)
-      if (rename(data, old_dir) != 0) return Fail("cannot put the old data directory aside (is it a mount point?): ", data);
+      if (rename(data, old_dir) != 0)
+        return Fail("cannot put the old data directory aside (is it a mount point?): ", data);
       if (rename(new_dir, data) != 0) {
         Fail("cannot rename to the data directory, putting the old one back: ", new_dir);
         return rename(old_dir, data) == 0 ? 1 : Fail("and that failed too: ", old_dir);

@@ -59,8 +59,8 @@ int Shim::Run(const Options& options, wire::Mode mode, uint32_t protection_flags
   return 0;
 }
 
-// Due now: kill first, everything else later. Looks at the clock itself, so a timer that fires early or late, or an event that
-// came instead of it, changes nothing: not due yet means that UpdateTimer arms it again.
+// Due now: kill first, everything else later. Looks at the clock itself, so a timer that fires early or late,
+// or an event that came instead of it, changes nothing: not due yet means that UpdateTimer arms it again.
 void Shim::ServeDeadline(int64_t now) {
   if (fencing_ || !deadline_.Due(now)) return;
   fencing_ = true;
@@ -96,10 +96,17 @@ void Shim::ServeEvent(uint64_t tag, uint32_t events) {
       if (read(timer_, &count, sizeof count) > 0) timer_set_ = kNever;
       break;
     }
-    case Source::kSignals: break;  // read in every turn
-    case Source::kListener: Accept(); break;
-    case Source::kExec: ReadExecPipe(); break;
-    case Source::kTool: ReadTool(index); break;
+    case Source::kSignals:
+      break;  // read in every turn
+    case Source::kListener:
+      Accept();
+      break;
+    case Source::kExec:
+      ReadExecPipe();
+      break;
+    case Source::kTool:
+      ReadTool(index);
+      break;
     case Source::kPeer: {
       if (!Alive(PeerRef{index, static_cast<uint16_t>(tag >> 32)})) break;
       if ((events & EPOLLOUT) != 0) FlushTool();
@@ -118,14 +125,19 @@ void Shim::ServeSignals() {
   while (read(signals_, &info, sizeof info) == static_cast<ssize_t>(sizeof info)) {
     switch (info.ssi_signo) {
       case SIGTERM:
-      case SIGINT: Terminate(BootNow()); break;
+      case SIGINT:
+        Terminate(BootNow());
+        break;
       case SIGQUIT:
         Terminate(BootNow());
         SignalDatabase({wire::SignalKind::kImmediate, wire::kAnyStart});
         stop_sent_ = true;
         break;
-      case SIGHUP: SignalDatabase({wire::SignalKind::kReload, wire::kAnyStart}); break;
-      default: break;  // SIGCHLD: Reap runs in every turn
+      case SIGHUP:
+        SignalDatabase({wire::SignalKind::kReload, wire::kAnyStart});
+        break;
+      default:
+        break;  // SIGCHLD: Reap runs in every turn
     }
   }
 }
@@ -178,7 +190,8 @@ void Shim::UpdateTimer() {
   if (terminating_) next = Earlier(next, Earlier(stop_sent_ ? kNever : stop_at_, kill_at_));
   if (tool_.id != 0) {
     next = Earlier(next, tool_.pid != 0 ? Earlier(tool_.deadline, tool_.kill_at) : kNever);
-    if (tool_.pid == 0 && !killing_) next = Earlier(next, tool_.chunk_size != 0 ? tool_.deadline : tool_.active_at + 200 * kMilli);
+    if (tool_.pid == 0 && !killing_)
+      next = Earlier(next, tool_.chunk_size != 0 ? tool_.deadline : tool_.active_at + 200 * kMilli);
   }
   next = Earlier(next, refill_at_);
   if (next == timer_set_ && next != kNever) return;

@@ -1,4 +1,5 @@
-// Making sure that the shim can kill everything: its own PID namespace, or the nearest to it that this machine permits.
+// Making sure that the shim can kill everything: its own PID namespace, or the nearest to it that this
+// machine permits.
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
@@ -36,14 +37,15 @@ bool MakeNamespace() {
   const unsigned uid = geteuid(), gid = getegid();
   if (uid == 0 || unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) return false;
   // Past this point there is no way back: a half-made user namespace cannot be left.
-  if (!WriteFile("/proc/self/setgroups", "deny") || !MapSelf("/proc/self/uid_map", uid) || !MapSelf("/proc/self/gid_map", gid)) {
+  if (!WriteFile("/proc/self/setgroups", "deny") || !MapSelf("/proc/self/uid_map", uid) ||
+      !MapSelf("/proc/self/gid_map", gid)) {
     Die("cannot map the user into a user namespace; start with --mode=session, or as root");
   }
   return true;
 }
 
-// The outer process: passes signals on and ends as the inner one ends. If it is killed the kernel kills the inner one, and
-// with it, as it is PID 1 there, its whole namespace.
+// The outer process: passes signals on and ends as the inner one ends. If it is killed the kernel kills the
+// inner one, and with it, as it is PID 1 there, its whole namespace.
 [[noreturn]] void Forward(pid_t inner, const sigset_t& mask) {
   for (;;) {
     siginfo_t info;
@@ -83,7 +85,8 @@ void ForkInner() {
 Mode EnterMode(WantedMode wanted) {
   const bool first = getpid() == 1;
   if (wanted == WantedMode::kContainer && !first) {
-    Die("not PID 1: the pod shares its PID namespace (shareProcessNamespace must be false), or another program starts the shim; ",
+    Die("not PID 1: the pod shares its PID namespace (shareProcessNamespace must be false), or another "
+        "program starts the shim; ",
         "as PID 2 it could not kill everything at the deadline. On one machine use --mode=namespace");
   }
   if (wanted == WantedMode::kContainer || (wanted == WantedMode::kAuto && first)) return Mode::kContainer;
@@ -91,8 +94,10 @@ Mode EnterMode(WantedMode wanted) {
     ForkInner();
     return Mode::kNamespace;
   }
-  if (wanted == WantedMode::kNamespace) Die("cannot make a PID namespace: needs root or user namespaces; --mode=session is the weaker way");
-  if (wanted == WantedMode::kAuto) Complain("no PID namespace to be had: falling back to --mode=session (kills by walking /proc)");
+  if (wanted == WantedMode::kNamespace)
+    Die("cannot make a PID namespace: needs root or user namespaces; --mode=session is the weaker way");
+  if (wanted == WantedMode::kAuto)
+    Complain("no PID namespace to be had: falling back to --mode=session (kills by walking /proc)");
   if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) Die("PR_SET_CHILD_SUBREAPER failed");
   return Mode::kSession;
 }

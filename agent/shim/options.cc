@@ -10,19 +10,25 @@ namespace {
 
 constexpr const char* kUsage =
     "mainstay-shim: starts, stops and fences the database of this container (docs/SHIM.md)\n"
-    "  --socket PATH             unix socket to serve; its directory is made if missing and must be private (0700)\n"
+    "  --socket PATH             unix socket to serve; its directory is made if missing and must be private "
+    "(0700)\n"
     "  --engine postgresql       the database (the only one so far)\n"
     "  --bin-dir DIR             where postgres, initdb, pg_rewind, ... are\n"
     "  --data-dir DIR            the data directory, a subdirectory of its volume\n"
     "  --user NAME|UID:GID       whom database and tools run as (needed when the shim is root)\n"
-    "  --allow-uid UID           whose connections to accept besides root, the shim's and the database's user; repeatable\n"
-    "  --mode MODE               auto (default) | container (be PID 1 or refuse) | namespace (make one) | session (last resort)\n"
+    "  --allow-uid UID           whose connections to accept besides root, the shim's and the database's "
+    "user; repeatable\n"
+    "  --mode MODE               auto (default) | container (be PID 1 or refuse) | namespace (make one) | "
+    "session (last resort)\n"
     "  --set NAME=VALUE          fixed parameter of the database (postgres -c); repeatable\n"
     "  --path DIR                tools may also name files below DIR (certificates); repeatable\n"
-    "  --private-socket-dir DIR  unix_socket_directories of an isolated start (default: the data directory's parent)\n"
+    "  --private-socket-dir DIR  unix_socket_directories of an isolated start (default: the data directory's "
+    "parent)\n"
     "  --log FILE                standard output and error of the database (default: the shim's own)\n"
-    "  --stop-timeout SECONDS    after SIGTERM: how long a fast shutdown may take before everything is killed (60)\n"
-    "  --term-wait SECONDS       after SIGTERM: how long to leave the stopping to the agent, for a switchover (0)\n"
+    "  --stop-timeout SECONDS    after SIGTERM: how long a fast shutdown may take before everything is "
+    "killed (60)\n"
+    "  --term-wait SECONDS       after SIGTERM: how long to leave the stopping to the agent, for a "
+    "switchover (0)\n"
     "  --horizon SECONDS         farthest deadline accepted (600)\n"
     "  --allow-inside            accept clients of the database's own PID namespace (debugging only)\n"
     "  --options FILE            more of these, one 'NAME VALUE' a line, # for comments; may be given once\n"
@@ -78,23 +84,35 @@ WantedMode ParseMode(const char* v) {
 
 // One option without its dashes. False: unknown.
 bool Apply(const char* name, const char* value, Options* o, Raw* raw) {
-  struct Plain { const char* name; const char** to; } plain[] = {
-      {"socket", &o->socket}, {"engine", &raw->engine}, {"bin-dir", &o->bin_dir}, {"data-dir", &o->paths.data_dir},
-      {"user", &o->user}, {"log", &o->log}, {"private-socket-dir", &o->private_socket_dir}, {"options", &raw->options_file},
+  struct Plain {
+    const char* name;
+    const char** to;
+  } plain[] = {
+      {"socket", &o->socket},
+      {"engine", &raw->engine},
+      {"bin-dir", &o->bin_dir},
+      {"data-dir", &o->paths.data_dir},
+      {"user", &o->user},
+      {"log", &o->log},
+      {"private-socket-dir", &o->private_socket_dir},
+      {"options", &raw->options_file},
   };
   for (auto& p : plain) {
     if (strcmp(name, p.name) == 0) return *p.to = value, true;
   }
   if (strcmp(name, "mode") == 0) return o->mode = ParseMode(value), true;
-  if (strcmp(name, "stop-timeout") == 0) return o->stop_timeout = Number(name, value, 0, 86400) * kSecond, true;
+  if (strcmp(name, "stop-timeout") == 0)
+    return o->stop_timeout = Number(name, value, 0, 86400) * kSecond, true;
   if (strcmp(name, "term-wait") == 0) return o->term_wait = Number(name, value, 0, 86400) * kSecond, true;
   if (strcmp(name, "horizon") == 0) return o->horizon = Number(name, value, 1, 86400) * kSecond, true;
   if (strcmp(name, "set") == 0) {
-    if (strchr(value, '=') == nullptr || o->set_count == kMaxSets) Die("--set: NAME=VALUE, at most 16 times: ", value);
+    if (strchr(value, '=') == nullptr || o->set_count == kMaxSets)
+      Die("--set: NAME=VALUE, at most 16 times: ", value);
     return o->sets[o->set_count++] = value, true;
   }
   if (strcmp(name, "path") == 0) {
-    if (value[0] != '/' || o->paths.extra_count == kMaxPaths) Die("--path: an absolute directory, at most 8 times: ", value);
+    if (value[0] != '/' || o->paths.extra_count == kMaxPaths)
+      Die("--path: an absolute directory, at most 8 times: ", value);
     return o->paths.extra[o->paths.extra_count++] = value, true;
   }
   if (strcmp(name, "allow-uid") == 0) {
@@ -110,7 +128,8 @@ bool IsFlag(const char* name, Options* o) {
 }
 
 void ReadOptionsFile(const char* path, Options* o, Raw* raw) {
-  if (ReadSmallFile(path, g_file, sizeof g_file) < 0) Die("--options: cannot read (or larger than 4095 bytes): ", path);
+  if (ReadSmallFile(path, g_file, sizeof g_file) < 0)
+    Die("--options: cannot read (or larger than 4095 bytes): ", path);
   char* line = g_file;
   while (line != nullptr && *line != 0) {
     char* next = strchr(line, '\n');
@@ -235,7 +254,8 @@ void FindIdentity(Options* o) {
   if (colon != nullptr) {
     char text[20] = {};
     if (colon - o->user < 19) memcpy(text, o->user, static_cast<size_t>(colon - o->user));
-    if (!ParseNumber(text, 1, 4294967293, &uid) || !ParseNumber(colon + 1, 0, 4294967293, &gid)) Die("--user: NAME or UID:GID, not ", o->user);
+    if (!ParseNumber(text, 1, 4294967293, &uid) || !ParseNumber(colon + 1, 0, 4294967293, &gid))
+      Die("--user: NAME or UID:GID, not ", o->user);
     o->uid = static_cast<uid_t>(uid);
     o->gid = static_cast<gid_t>(gid);
   } else if (!FindUser(o, true, 0)) {
@@ -245,12 +265,14 @@ void FindIdentity(Options* o) {
   }
   if (o->uid == 0) Die("--user: the database must not run as root");
   o->drop = geteuid() == 0;
-  if (!o->drop && o->uid != geteuid()) Die("--user: only root can run the database as another user: ", o->user);
+  if (!o->drop && o->uid != geteuid())
+    Die("--user: only root can run the database as another user: ", o->user);
 }
 
 void MakeEnvironment(char** environ_in, Options* o) {
   constexpr const char* kPrefixes[] = {"LANG=", "LANGUAGE=", "LC_", "TZ=", "PATH=", "PG", "ICU_DATA="};
-  // Passwords and files that name programs or options of a session do not belong into the database's environment.
+  // Passwords and files that name programs or options of a session do not belong into the database's
+  // environment.
   constexpr const char* kRefused[] = {"PGPASSWORD=", "PGPASSFILE=", "PGDATA=", "PGSERVICE", "PGOPTIONS="};
   static char home[600], path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
   bool have_path = false;
@@ -271,14 +293,17 @@ void MakeEnvironment(char** environ_in, Options* o) {
 void CheckDirectories(Options* o) {
   const char* data = o->paths.data_dir;
   if (o->socket[0] != '/') Die("--socket: an absolute path is needed, not ", o->socket);
-  if (strlen(o->socket) > 100) Die("--socket: longer than the 100 bytes that a unix socket can have: ", o->socket);
+  if (strlen(o->socket) > 100)
+    Die("--socket: longer than the 100 bytes that a unix socket can have: ", o->socket);
   if (o->bin_dir[0] != '/') Die("--bin-dir: an absolute path is needed, not ", o->bin_dir);
   const size_t n = strlen(data);
-  if (data[0] != '/' || n < 2 || n > 900 || data[n - 1] == '/' || strstr(data, "/.") != nullptr || strstr(data, "//") != nullptr) {
+  if (data[0] != '/' || n < 2 || n > 900 || data[n - 1] == '/' || strstr(data, "/.") != nullptr ||
+      strstr(data, "//") != nullptr) {
     Die("--data-dir: an absolute path without '.', '..', hidden or empty parts is needed, not ", data);
   }
   const char* slash = strrchr(data, '/');
-  if (slash == data) Die("--data-dir: must be a subdirectory of its volume, because it is swapped by rename: ", data);
+  if (slash == data)
+    Die("--data-dir: must be a subdirectory of its volume, because it is swapped by rename: ", data);
   memcpy(g_parent, data, static_cast<size_t>(slash - data));
   g_parent[slash - data] = 0;
   o->paths.parent = g_parent;
@@ -291,12 +316,14 @@ void ReadOptions(int argc, char** argv, char** environ_in, Options* o) {
   Raw raw;
   ReadFlags(argc, argv, o, &raw);
   if (raw.options_file != nullptr) ReadOptionsFile(raw.options_file, o, &raw);
-  if (strcmp(raw.engine, "postgresql") != 0) Die("--engine: postgresql is the only one so far, not ", raw.engine);
+  if (strcmp(raw.engine, "postgresql") != 0)
+    Die("--engine: postgresql is the only one so far, not ", raw.engine);
   CheckDirectories(o);
   FindIdentity(o);
   const uid_t always[] = {geteuid(), o->uid, 0};
   for (uid_t uid : always) {
-    // In a user namespace of our own, strangers of the outside show as the overflow uid: never allowed (see server.cc).
+    // In a user namespace of our own, strangers of the outside show as the overflow uid: never allowed (see
+    // server.cc).
     if (o->allowed_count < kMaxAllowed) o->allowed[o->allowed_count++] = uid;
   }
   MakeEnvironment(environ_in, o);

@@ -1,4 +1,5 @@
-// What the operator tells mainstay-shim at its start: flags, and the same names in an options file. Never over the socket.
+// What the operator tells mainstay-shim at its start: flags, and the same names in an options file. Never
+// over the socket.
 #ifndef MAINSTAY_AGENT_SHIM_OPTIONS_H_
 #define MAINSTAY_AGENT_SHIM_OPTIONS_H_
 

@@ -124,7 +124,8 @@ bool BecomeDatabaseUser(const Options& o, Mode mode, pid_t shim_pid) {
   signal(SIGPIPE, SIG_DFL);
   setpriority(PRIO_PROCESS, 0, 0);
   WriteOnce("/proc/self/oom_score_adj", "0");
-  if (o.drop && (setgroups(o.group_count, o.groups) != 0 || setresgid(o.gid, o.gid, o.gid) != 0 || setresuid(o.uid, o.uid, o.uid) != 0)) {
+  if (o.drop && (setgroups(o.group_count, o.groups) != 0 || setresgid(o.gid, o.gid, o.gid) != 0 ||
+                 setresuid(o.uid, o.uid, o.uid) != 0)) {
     return false;
   }
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -150,9 +151,9 @@ void KillAll(Mode mode) {
     kill(-1, SIGKILL);
     return;
   }
-  // SIGKILL and not SIGSTOP first: both end forking at once, and orphans of the killed come to us (subreaper), so the tree
-  // stays complete. Children of a process forked after it was listed have higher numbers and are mostly met in the same walk;
-  // the rest in the next one.
+  // SIGKILL and not SIGSTOP first: both end forking at once, and orphans of the killed come to us
+  // (subreaper), so the tree stays complete. Children of a process forked after it was listed have higher
+  // numbers and are mostly met in the same walk; the rest in the next one.
   EachProcess([](pid_t pid) {
     if (DescendsFromUs(pid)) kill(pid, SIGKILL);
   });
@@ -161,8 +162,8 @@ void KillAll(Mode mode) {
 bool NoStrangers(Mode mode, const Options& o) {
   if (mode != Mode::kContainer) return true;  // nobody but our children can be in our namespace or our tree
   if (kill(-1, 0) != 0 && errno == ESRCH) return true;
-  // Somebody is left whom kill(-1) did not reach. If we were root we would have reached him: he dies still. Otherwise only
-  // those count who have the database's identity.
+  // Somebody is left whom kill(-1) did not reach. If we were root we would have reached him: he dies still.
+  // Otherwise only those count who have the database's identity.
   bool found = false;
   const pid_t self = getpid();
   EachProcess([&](pid_t pid) {
@@ -177,8 +178,8 @@ uint32_t ProtectFromOom() {
 
 uint32_t ProtectSelf() {
   uint32_t flags = 0;
-  // MCL_ONFAULT: lock what was touched (the stack, by main's TouchStack) and not the 128 KiB that the kernel reserves for it.
-  // The program itself is then made resident whole.
+  // MCL_ONFAULT: lock what was touched (the stack, by main's TouchStack) and not the 128 KiB that the kernel
+  // reserves for it. The program itself is then made resident whole.
   if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0 && LockProgram()) flags |= shim::wire::kLocked;
   sched_param param{};
   param.sched_priority = 10;  // above ordinary real-time work: it runs for microseconds a second

@@ -22,12 +22,15 @@ void PrepareDirectory(const Options& o) {
   if (slash == dir) Die("--socket: must be in a private directory, not in /");
   *slash = 0;
   if (mkdir(dir, 0700) == 0) {
-    if (o.drop && chown(dir, o.uid, o.gid) != 0) Die("cannot give the socket's directory to the database's user: ", dir);
+    if (o.drop && chown(dir, o.uid, o.gid) != 0)
+      Die("cannot give the socket's directory to the database's user: ", dir);
   }
   struct stat st;
-  if (lstat(dir, &st) != 0 || !S_ISDIR(st.st_mode)) Die("--socket: its directory cannot be made or is not one: ", dir);
+  if (lstat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
+    Die("--socket: its directory cannot be made or is not one: ", dir);
   if ((st.st_mode & 077) != 0) Die("--socket: others can enter its directory; it must have mode 0700: ", dir);
-  if (st.st_uid != geteuid() && st.st_uid != o.uid) Die("--socket: its directory belongs to somebody else: ", dir);
+  if (st.st_uid != geteuid() && st.st_uid != o.uid)
+    Die("--socket: its directory belongs to somebody else: ", dir);
 }
 
 }  // namespace
@@ -40,7 +43,8 @@ void Shim::Listen() {
   auto* generic = reinterpret_cast<sockaddr*>(&address);
   const int probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (probe < 0) Die("no unix socket to be had");
-  if (connect(probe, generic, sizeof address) == 0 || errno == EAGAIN) Die("--socket: another shim serves it: ", options_->socket);
+  if (connect(probe, generic, sizeof address) == 0 || errno == EAGAIN)
+    Die("--socket: another shim serves it: ", options_->socket);
   close(probe);
   unlink(options_->socket);
   listener_ = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -49,7 +53,8 @@ void Shim::Listen() {
     Die("--socket: cannot listen on ", options_->socket);
   }
   umask(before);
-  if (options_->drop && chown(options_->socket, options_->uid, options_->gid) != 0) Die("--socket: cannot give it to the database's user");
+  if (options_->drop && chown(options_->socket, options_->uid, options_->gid) != 0)
+    Die("--socket: cannot give it to the database's user");
   epoll_event event{EPOLLIN, {.u64 = Tag(Source::kListener)}};
   epoll_ctl(epoll_, EPOLL_CTL_ADD, listener_, &event);
 }
@@ -61,10 +66,12 @@ void Shim::Accept() {
   socklen_t size = sizeof peer;
   bool allowed = false;
   if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) {
-    for (size_t i = 0; i < options_->allowed_count; ++i) allowed = allowed || options_->allowed[i] == peer.uid;
-    if (peer.uid == kOverflowUid) allowed = false;  // somebody of outside our user namespace: could be anybody
-    // The database (and whoever got into it) must not be able to extend its own life. In our own PID namespace its
-    // processes show a number, those of the agent's container show 0.
+    for (size_t i = 0; i < options_->allowed_count; ++i)
+      allowed = allowed || options_->allowed[i] == peer.uid;
+    if (peer.uid == kOverflowUid)
+      allowed = false;  // somebody of outside our user namespace: could be anybody
+    // The database (and whoever got into it) must not be able to extend its own life. In our own PID
+    // namespace its processes show a number, those of the agent's container show 0.
     const bool inside = mode_ == wire::Mode::kSession ? DescendsFromUs(peer.pid) : peer.pid != 0;
     if (inside && !options_->allow_inside) allowed = false;
   }
@@ -105,7 +112,8 @@ void Shim::Drop(int index) {
 void Shim::SetInterest(int index) {
   Peer& peer = peers_[index];
   if (peer.fd < 0) return;
-  const uint32_t want = (peer.budget > 0 ? static_cast<uint32_t>(EPOLLIN) : 0U) | (peer.wants_out ? static_cast<uint32_t>(EPOLLOUT) : 0U);
+  const uint32_t want = (peer.budget > 0 ? static_cast<uint32_t>(EPOLLIN) : 0U) |
+                        (peer.wants_out ? static_cast<uint32_t>(EPOLLOUT) : 0U);
   if (want == peer.interest) return;
   peer.interest = want;
   epoll_event event{want, {.u64 = Tag(Source::kPeer, index, peer.gen)}};
@@ -113,7 +121,8 @@ void Shim::SetInterest(int index) {
 }
 
 int Shim::Send(int index, const wire::Header& header, const void* payload) {
-  iovec iov[2] = {{const_cast<wire::Header*>(&header), sizeof header}, {const_cast<void*>(payload), header.length}};
+  iovec iov[2] = {{const_cast<wire::Header*>(&header), sizeof header},
+                  {const_cast<void*>(payload), header.length}};
   msghdr message{};
   message.msg_iov = iov;
   message.msg_iovlen = header.length > 0 ? 2 : 1;
@@ -158,12 +167,16 @@ bool Shim::Dispatch(int index, const wire::Header& header, const char* payload) 
     wire::Hello hello;
     if (same && !wire::ParsePayload(payload, header.length, &hello)) return false;
     peers_[index].hello = same;
-    return Reply(index, header.seq, same ? wire::Code::kOk : wire::Code::kVersion, &welcome, sizeof welcome) && same;
+    return Reply(index, header.seq, same ? wire::Code::kOk : wire::Code::kVersion, &welcome,
+                 sizeof welcome) &&
+           same;
   }
   if (!peers_[index].hello) return false;
   switch (header.verb) {
-    case Verb::kState: return header.length == 0 && DispatchState(index, header.seq);
-    case Verb::kArm: return DispatchArm(index, header, payload);
+    case Verb::kState:
+      return header.length == 0 && DispatchState(index, header.seq);
+    case Verb::kArm:
+      return DispatchArm(index, header, payload);
     case Verb::kStart: {
       wire::Start start;
       if (!wire::ParsePayload(payload, header.length, &start)) return false;
@@ -173,18 +186,24 @@ bool Shim::Dispatch(int index, const wire::Header& header, const char* payload) 
     }
     case Verb::kSignal: {
       wire::Signal signal;
-      return wire::ParsePayload(payload, header.length, &signal) && Reply(index, header.seq, SignalDatabase(signal));
+      return wire::ParsePayload(payload, header.length, &signal) &&
+             Reply(index, header.seq, SignalDatabase(signal));
     }
-    case Verb::kKill: return DispatchKill(index, header, payload);
-    case Verb::kRunTool: StartTool(index, header.seq, payload, header.length); return true;
+    case Verb::kKill:
+      return DispatchKill(index, header, payload);
+    case Verb::kRunTool:
+      StartTool(index, header.seq, payload, header.length);
+      return true;
     case Verb::kCancelTool: {
       wire::CancelTool cancel;
-      return wire::ParsePayload(payload, header.length, &cancel) && Reply(index, header.seq, CancelTool(cancel.id));
+      return wire::ParsePayload(payload, header.length, &cancel) &&
+             Reply(index, header.seq, CancelTool(cancel.id));
     }
     case Verb::kSubscribe:
       peers_[index].subscribed = true;
       return header.length == 0 && Reply(index, header.seq, wire::Code::kOk);
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -201,7 +220,8 @@ bool Shim::DispatchArm(int index, const wire::Header& header, const char* payloa
 bool Shim::DispatchKill(int index, const wire::Header& header, const char* payload) {
   wire::Kill request;
   if (!wire::ParsePayload(payload, header.length, &request)) return false;
-  if (request.expect_starts != wire::kAnyStart && request.expect_starts != db_.starts) return Reply(index, header.seq, wire::Code::kStale);
+  if (request.expect_starts != wire::kAnyStart && request.expect_starts != db_.starts)
+    return Reply(index, header.seq, wire::Code::kStale);
   if (peers_[index].kill_waits) return false;  // one at a time
   peers_[index].kill_waits = true;
   peers_[index].kill_seq = header.seq;
@@ -224,7 +244,9 @@ void Shim::FillState(wire::State* out) const {
   out->starts = db_.starts;
   out->pid = db_.pid;
   if (db_.pending) {
-    out->phase = db_.exec_fd >= 0 ? wire::Phase::kStarting : (db_.pid != 0 && !killing_ ? wire::Phase::kRunning : wire::Phase::kEmptying);
+    out->phase = db_.exec_fd >= 0
+                     ? wire::Phase::kStarting
+                     : (db_.pid != 0 && !killing_ ? wire::Phase::kRunning : wire::Phase::kEmptying);
   }
   out->mode = mode_;
   out->kind = db_.kind;

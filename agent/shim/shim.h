@@ -1,8 +1,10 @@
-// mainstay-shim's one object: the loop, its clients, the database, the running tool. One thread, no allocation.
+// mainstay-shim's one object: the loop, its clients, the database, the running tool. One thread, no
+// allocation.
 //
-// Each turn of the loop serves the deadline first, by looking at the clock and not at which event woke it, and gives every
-// client a bounded number of frames: nothing that a client does can hold up the kill (test/integration/shim).
-// The kill path (ServeDeadline -> KillAll -> Reap -> Finish) makes no file access but /proc, writes no log, allocates nothing.
+// Each turn of the loop serves the deadline first, by looking at the clock and not at which event woke it,
+// and gives every client a bounded number of frames: nothing that a client does can hold up the kill
+// (test/integration/shim). The kill path (ServeDeadline -> KillAll -> Reap -> Finish) makes no file access
+// but /proc, writes no log, allocates nothing.
 #ifndef MAINSTAY_AGENT_SHIM_SHIM_H_
 #define MAINSTAY_AGENT_SHIM_SHIM_H_
 
@@ -17,8 +19,8 @@ namespace mainstay::shimd {
 namespace wire = shim::wire;
 
 inline constexpr int kMaxPeers = 8;
-inline constexpr int kFramesPerTurn = 4;     // of one client
-inline constexpr int kFrameBudget = 64;      // of one client per kBudgetPeriod; more is left unread until then
+inline constexpr int kFramesPerTurn = 4;  // of one client
+inline constexpr int kFrameBudget = 64;   // of one client per kBudgetPeriod; more is left unread until then
 inline constexpr int64_t kBudgetPeriod = 50 * kMilli;
 
 // A client, as long as its connection lives. `gen` tells it from an earlier one in the same slot.
@@ -27,11 +29,11 @@ struct Peer {
   uint16_t gen = 0;
   bool hello = false;
   bool subscribed = false;
-  bool wants_out = false;   // its tool output did not fit: wait for writability
+  bool wants_out = false;  // its tool output did not fit: wait for writability
   int budget = 0;
-  uint32_t kill_seq = 0;    // kKill to be answered when nothing is left
+  uint32_t kill_seq = 0;  // kKill to be answered when nothing is left
   bool kill_waits = false;
-  uint32_t interest = 0;    // of epoll
+  uint32_t interest = 0;  // of epoll
 };
 
 struct PeerRef {
@@ -40,15 +42,16 @@ struct PeerRef {
 };
 
 struct Database {
-  pid_t pid = 0;            // main process, 0: reaped or never started
-  bool pending = false;     // started and its end not yet reported
+  pid_t pid = 0;         // main process, 0: reaped or never started
+  bool pending = false;  // started and its end not yet reported
   uint32_t starts = 0;
   wire::StartKind kind = wire::StartKind::kStandby;
   int64_t started_at = 0;
-  int exec_fd = -1;         // closes when exec happened; carries a StartFailure otherwise
+  int exec_fd = -1;  // closes when exec happened; carries a StartFailure otherwise
   PeerRef starter;
   uint32_t start_seq = 0;
-  bool failed = false;      // exec failed: its end is not an event; the starter is answered then, so that it may try again at once
+  bool failed = false;  // exec failed: its end is not an event; the starter is answered then, so that it may
+                        // try again at once
   wire::Code failure = wire::Code::kOk;
   int32_t failure_errno = 0;
   bool stop_asked = false;
@@ -58,20 +61,20 @@ struct Database {
 };
 
 struct ToolRun {
-  uint32_t id = 0;          // 0: none runs
+  uint32_t id = 0;  // 0: none runs
   const ToolSpec* spec = nullptr;
-  pid_t pid = 0;            // 0: reaped
+  pid_t pid = 0;  // 0: reaped
   pid_t group = 0;
   int status = 0;
-  int64_t active_at = 0;    // reaped, or its output last read
-  int fd[2] = {-1, -1};     // stdout, stderr
+  int64_t active_at = 0;           // reaped, or its output last read
+  int fd[2] = {-1, -1};            // stdout, stderr
   bool armed[2] = {false, false};  // in epoll for reading
   PeerRef owner;
   bool keep = false;
   int64_t deadline = kNever;
   int64_t kill_at = kNever;
   wire::ToolEnd end = wire::ToolEnd::kExited;
-  size_t chunk_size = 0;    // output that did not fit into the owner's socket
+  size_t chunk_size = 0;  // output that did not fit into the owner's socket
 };
 
 class Shim {
@@ -126,7 +129,9 @@ class Shim {
   int Send(int index, const wire::Header& header, const void* payload);
   void Drop(int index);
   void SetInterest(int index);
-  bool Alive(PeerRef ref) const { return ref.index >= 0 && peers_[ref.index].fd >= 0 && peers_[ref.index].gen == ref.gen; }
+  bool Alive(PeerRef ref) const {
+    return ref.index >= 0 && peers_[ref.index].fd >= 0 && peers_[ref.index].gen == ref.gen;
+  }
   PeerRef RefOf(int index) const { return PeerRef{index, peers_[index].gen}; }
 
   const Options* options_ = nullptr;
@@ -138,7 +143,7 @@ class Shim {
 
   Deadline deadline_{0};
   bool fencing_ = false;
-  bool killing_ = false;       // kill again until nothing is left
+  bool killing_ = false;  // kill again until nothing is left
   int64_t kill_again_ = kNever;
   wire::FencedEvent fence_{};  // the one going on, or the last
   uint32_t fences_ = 0;

@@ -1,5 +1,5 @@
-// The few operating system helpers that mainstay-shim needs. No allocation, no stdio (both would cost resident memory).
-// Thread rules: the shim has one thread.
+// The few operating system helpers that mainstay-shim needs. No allocation, no stdio (both would cost
+// resident memory). Thread rules: the shim has one thread.
 #ifndef MAINSTAY_AGENT_SHIM_SYS_H_
 #define MAINSTAY_AGENT_SHIM_SYS_H_
 

@@ -1,4 +1,5 @@
-// Running one tool of the image at a time and streaming its output to the client that asked, as fast as that client reads.
+// Running one tool of the image at a time and streaming its output to the client that asked, as fast as that
+// client reads.
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -15,8 +16,8 @@ constexpr int64_t kGrace = kSecond;            // SIGTERM to SIGKILL
 constexpr int64_t kLastOutput = 200 * kMilli;  // after the end, for a pipe that somebody else holds open
 
 // In the child.
-[[noreturn]] void ExecTool(const Options& o, wire::Mode mode, pid_t shim, const ToolSpec& spec, const wire::ToolRequest& request,
-                           int null, int out, int err) {
+[[noreturn]] void ExecTool(const Options& o, wire::Mode mode, pid_t shim, const ToolSpec& spec,
+                           const wire::ToolRequest& request, int null, int out, int err) {
   setpgid(0, 0);
   if (dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) _exit(126);
   if (!BecomeDatabaseUser(o, mode, shim)) {
@@ -70,7 +71,8 @@ void Shim::StartTool(int peer, uint32_t seq, const char* payload, size_t size) {
   };
   const ToolSpec* spec = FindTool(request.head.tool);
   if (spec == nullptr) return refuse(Code::kNotAllowed, -1);
-  if (request.passfile[0] != 0 && !CheckValue(Value::kPath, options_->paths, request.passfile)) return refuse(Code::kNotAllowed, -2);
+  if (request.passfile[0] != 0 && !CheckValue(Value::kPath, options_->paths, request.passfile))
+    return refuse(Code::kNotAllowed, -2);
   const int bad = CheckArguments(*spec, options_->paths, request.args, request.head.argc);
   if (bad != kAllowed) return refuse(Code::kNotAllowed, bad);
   const int64_t now = BootNow();
@@ -192,7 +194,8 @@ void Shim::MaybeFinishTool(int64_t now) {
   }
   kill(-tool_.group, SIGKILL);  // what it left behind in its group
   if (!Running() && HasChildren()) {
-    // What left the group dies too, and the end is told after that: so the client's next request finds nothing in its way.
+    // What left the group dies too, and the end is told after that: so the client's next request finds
+    // nothing in its way.
     if (!killing_) KillEverything(wire::Cause::kKill);
     return;
   }
@@ -204,7 +207,8 @@ void Shim::MaybeFinishTool(int64_t now) {
   if (!Alive(owner)) return;
   peers_[owner.index].wants_out = false;
   SetInterest(owner.index);
-  if (Send(owner.index, wire::MakeHeader(wire::Verb::kToolDone, 0, sizeof last_tool_), &last_tool_) != 1) Drop(owner.index);
+  if (Send(owner.index, wire::MakeHeader(wire::Verb::kToolDone, 0, sizeof last_tool_), &last_tool_) != 1)
+    Drop(owner.index);
 }
 
 }  // namespace mainstay::shimd

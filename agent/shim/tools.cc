@@ -10,48 +10,90 @@ namespace {
 using shim::wire::Tool;
 
 constexpr Option kInitdb[] = {
-    {"-D", "--pgdata", Value::kPath},           {"-k", "--data-checksums", Value::kNone}, {"-E", "--encoding", Value::kWord},
-    {"", "--locale", Value::kWord},             {"", "--no-locale", Value::kNone},        {"", "--lc-collate", Value::kWord},
-    {"", "--lc-ctype", Value::kWord},           {"", "--lc-messages", Value::kWord},      {"", "--lc-monetary", Value::kWord},
-    {"", "--lc-numeric", Value::kWord},         {"", "--lc-time", Value::kWord},          {"", "--locale-provider", Value::kWord},
-    {"", "--icu-locale", Value::kWord},         {"-A", "--auth", Value::kWord},           {"", "--auth-local", Value::kWord},
-    {"", "--auth-host", Value::kWord},          {"-U", "--username", Value::kWord},       {"", "--pwfile", Value::kPath},
-    {"", "--wal-segsize", Value::kNumber},      {"-X", "--waldir", Value::kPath},         {"", "--no-instructions", Value::kNone},
-    {"-N", "--no-sync", Value::kNone},          {"-T", "--text-search-config", Value::kWord},
-    {"-g", "--allow-group-access", Value::kNone}, {"-V", "--version", Value::kNone},
+    {"-D", "--pgdata", Value::kPath},
+    {"-k", "--data-checksums", Value::kNone},
+    {"-E", "--encoding", Value::kWord},
+    {"", "--locale", Value::kWord},
+    {"", "--no-locale", Value::kNone},
+    {"", "--lc-collate", Value::kWord},
+    {"", "--lc-ctype", Value::kWord},
+    {"", "--lc-messages", Value::kWord},
+    {"", "--lc-monetary", Value::kWord},
+    {"", "--lc-numeric", Value::kWord},
+    {"", "--lc-time", Value::kWord},
+    {"", "--locale-provider", Value::kWord},
+    {"", "--icu-locale", Value::kWord},
+    {"-A", "--auth", Value::kWord},
+    {"", "--auth-local", Value::kWord},
+    {"", "--auth-host", Value::kWord},
+    {"-U", "--username", Value::kWord},
+    {"", "--pwfile", Value::kPath},
+    {"", "--wal-segsize", Value::kNumber},
+    {"-X", "--waldir", Value::kPath},
+    {"", "--no-instructions", Value::kNone},
+    {"-N", "--no-sync", Value::kNone},
+    {"-T", "--text-search-config", Value::kWord},
+    {"-g", "--allow-group-access", Value::kNone},
+    {"-V", "--version", Value::kNone},
 };
 constexpr Option kBasebackup[] = {
-    {"-D", "--pgdata", Value::kPath},      {"-d", "--dbname", Value::kConninfo},     {"-X", "--wal-method", Value::kWord},
-    {"-c", "--checkpoint", Value::kWord},  {"-P", "--progress", Value::kNone},       {"-S", "--slot", Value::kWord},
-    {"-C", "--create-slot", Value::kNone}, {"", "--no-slot", Value::kNone},          {"-R", "--write-recovery-conf", Value::kNone},
-    {"-r", "--max-rate", Value::kWord},    {"-T", "--tablespace-mapping", Value::kMapping},
-    {"", "--waldir", Value::kPath},        {"-N", "--no-sync", Value::kNone},        {"-l", "--label", Value::kWord},
-    {"", "--manifest-checksums", Value::kWord}, {"", "--no-verify-checksums", Value::kNone}, {"-v", "--verbose", Value::kNone},
-    {"-w", "--no-password", Value::kNone}, {"-V", "--version", Value::kNone},
+    {"-D", "--pgdata", Value::kPath},
+    {"-d", "--dbname", Value::kConninfo},
+    {"-X", "--wal-method", Value::kWord},
+    {"-c", "--checkpoint", Value::kWord},
+    {"-P", "--progress", Value::kNone},
+    {"-S", "--slot", Value::kWord},
+    {"-C", "--create-slot", Value::kNone},
+    {"", "--no-slot", Value::kNone},
+    {"-R", "--write-recovery-conf", Value::kNone},
+    {"-r", "--max-rate", Value::kWord},
+    {"-T", "--tablespace-mapping", Value::kMapping},
+    {"", "--waldir", Value::kPath},
+    {"-N", "--no-sync", Value::kNone},
+    {"-l", "--label", Value::kWord},
+    {"", "--manifest-checksums", Value::kWord},
+    {"", "--no-verify-checksums", Value::kNone},
+    {"-v", "--verbose", Value::kNone},
+    {"-w", "--no-password", Value::kNone},
+    {"-V", "--version", Value::kNone},
 };
 constexpr Option kRewind[] = {
-    {"-D", "--target-pgdata", Value::kPath},  {"", "--source-server", Value::kConninfo}, {"", "--source-pgdata", Value::kPath},
-    {"-P", "--progress", Value::kNone},       {"-n", "--dry-run", Value::kNone},         {"-N", "--no-sync", Value::kNone},
-    {"-c", "--restore-target-wal", Value::kNone}, {"-R", "--write-recovery-conf", Value::kNone},
-    {"", "--config-file", Value::kPath},      {"", "--no-ensure-shutdown", Value::kNone}, {"", "--debug", Value::kNone},
+    {"-D", "--target-pgdata", Value::kPath},
+    {"", "--source-server", Value::kConninfo},
+    {"", "--source-pgdata", Value::kPath},
+    {"-P", "--progress", Value::kNone},
+    {"-n", "--dry-run", Value::kNone},
+    {"-N", "--no-sync", Value::kNone},
+    {"-c", "--restore-target-wal", Value::kNone},
+    {"-R", "--write-recovery-conf", Value::kNone},
+    {"", "--config-file", Value::kPath},
+    {"", "--no-ensure-shutdown", Value::kNone},
+    {"", "--debug", Value::kNone},
     {"-V", "--version", Value::kNone},
 };
 constexpr Option kControldata[] = {{"-D", "--pgdata", Value::kPath}, {"-V", "--version", Value::kNone}};
 constexpr Option kWaldump[] = {
-    {"-p", "--path", Value::kPath}, {"-t", "--timeline", Value::kNumber}, {"-s", "--start", Value::kLsn}, {"-e", "--end", Value::kLsn},
-    {"-n", "--limit", Value::kNumber}, {"-r", "--rmgr", Value::kWord}, {"-x", "--xid", Value::kNumber}, {"-q", "--quiet", Value::kNone},
-    {"-z", "--stats", Value::kNone}, {"-b", "--bkp-details", Value::kNone}, {"-V", "--version", Value::kNone},
+    {"-p", "--path", Value::kPath},    {"-t", "--timeline", Value::kNumber},
+    {"-s", "--start", Value::kLsn},    {"-e", "--end", Value::kLsn},
+    {"-n", "--limit", Value::kNumber}, {"-r", "--rmgr", Value::kWord},
+    {"-x", "--xid", Value::kNumber},   {"-q", "--quiet", Value::kNone},
+    {"-z", "--stats", Value::kNone},   {"-b", "--bkp-details", Value::kNone},
+    {"-V", "--version", Value::kNone},
 };
 constexpr Option kChecksums[] = {
-    {"-D", "--pgdata", Value::kPath}, {"-c", "--check", Value::kNone}, {"-e", "--enable", Value::kNone}, {"-d", "--disable", Value::kNone},
-    {"-f", "--filenode", Value::kNumber}, {"-N", "--no-sync", Value::kNone}, {"-P", "--progress", Value::kNone},
-    {"-v", "--verbose", Value::kNone}, {"-V", "--version", Value::kNone},
+    {"-D", "--pgdata", Value::kPath},     {"-c", "--check", Value::kNone},
+    {"-e", "--enable", Value::kNone},     {"-d", "--disable", Value::kNone},
+    {"-f", "--filenode", Value::kNumber}, {"-N", "--no-sync", Value::kNone},
+    {"-P", "--progress", Value::kNone},   {"-v", "--verbose", Value::kNone},
+    {"-V", "--version", Value::kNone},
 };
-// Only to ask for a parameter: -C is required, and with it postgres prints and ends without opening the database.
+// Only to ask for a parameter: -C is required, and with it postgres prints and ends without opening the
+// database.
 constexpr Option kPostgresC[] = {{"-D", "", Value::kPath}, {"-C", "", Value::kWord}};
 constexpr Option kVerifybackup[] = {
-    {"-e", "--exit-on-error", Value::kNone}, {"-i", "--ignore", Value::kWord}, {"-m", "--manifest-path", Value::kPath},
-    {"-n", "--no-parse-wal", Value::kNone}, {"-q", "--quiet", Value::kNone}, {"-s", "--skip-checksums", Value::kNone},
+    {"-e", "--exit-on-error", Value::kNone}, {"-i", "--ignore", Value::kWord},
+    {"-m", "--manifest-path", Value::kPath}, {"-n", "--no-parse-wal", Value::kNone},
+    {"-q", "--quiet", Value::kNone},         {"-s", "--skip-checksums", Value::kNone},
     {"-w", "--wal-directory", Value::kPath}, {"-V", "--version", Value::kNone},
 };
 
@@ -71,9 +113,26 @@ constexpr ToolSpec kTools[] = {
 #undef MAINSTAY_OPTIONS
 
 constexpr const char* kConnWords[] = {
-    "host", "hostaddr", "port", "user", "dbname", "application_name", "sslmode", "connect_timeout", "keepalives",
-    "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "channel_binding", "ssl_min_protocol_version",
-    "sslsni", "target_session_attrs", "gssencmode", "fallback_application_name", "replication",
+    "host",
+    "hostaddr",
+    "port",
+    "user",
+    "dbname",
+    "application_name",
+    "sslmode",
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+    "channel_binding",
+    "ssl_min_protocol_version",
+    "sslsni",
+    "target_session_attrs",
+    "gssencmode",
+    "fallback_application_name",
+    "replication",
 };
 constexpr const char* kConnPaths[] = {"passfile", "sslcert", "sslkey", "sslrootcert", "sslcrl"};
 
@@ -131,12 +190,15 @@ bool CheckSibling(const PathRules& rules, const char* path) {
 
 bool CheckWord(const char* text) {
   if (text[0] == '-' || text[0] == '/') return false;
-  return AllOf(text, 1, 128, [](char c) { return IsAlnum(c) || (c != 0 && strchr("_.,:+@-", c) != nullptr); });
+  return AllOf(text, 1, 128,
+               [](char c) { return IsAlnum(c) || (c != 0 && strchr("_.,:+@-", c) != nullptr); });
 }
 
 bool CheckMapping(const PathRules& rules, const char* text) {
   const char* eq = strchr(text, '=');
-  if (eq == nullptr || eq == text || eq - text > 1024 || memchr(text, '\\', static_cast<size_t>(eq - text)) != nullptr) return false;
+  if (eq == nullptr || eq == text || eq - text > 1024 ||
+      memchr(text, '\\', static_cast<size_t>(eq - text)) != nullptr)
+    return false;
   char old_path[1025];
   memcpy(old_path, text, static_cast<size_t>(eq - text));
   old_path[eq - text] = 0;
@@ -145,14 +207,16 @@ bool CheckMapping(const PathRules& rules, const char* text) {
 
 bool CheckLsn(const char* text) {
   const char* slash = strchr(text, '/');
-  if (slash == nullptr || slash == text || slash - text > 8 || strlen(slash + 1) < 1 || strlen(slash + 1) > 8) return false;
+  if (slash == nullptr || slash == text || slash - text > 8 || strlen(slash + 1) < 1 || strlen(slash + 1) > 8)
+    return false;
   for (const char* p = text; *p != 0; ++p) {
     if (p != slash && !IsHex(*p)) return false;
   }
   return true;
 }
 
-// One value of a connection string, plain or in single quotes; escapes are refused (nothing we send needs one).
+// One value of a connection string, plain or in single quotes; escapes are refused (nothing we send needs
+// one).
 const char* ReadConnValue(const char* p, char* out, size_t size) {
   size_t n = 0;
   bool quoted = *p == '\'';
@@ -168,7 +232,8 @@ const char* ReadConnValue(const char* p, char* out, size_t size) {
 }
 
 bool CheckConninfo(const PathRules& rules, const char* p) {
-  // Not even inside a value: nothing that could be read as a second connection string or leads out of a directory.
+  // Not even inside a value: nothing that could be read as a second connection string or leads out of a
+  // directory.
   if (strstr(p, "password=") != nullptr || strstr(p, "/../") != nullptr) return false;
   char value[1025];
   int pairs = 0;
@@ -185,7 +250,8 @@ bool CheckConninfo(const PathRules& rules, const char* p) {
       if (!CheckPath(rules, value)) return false;
     } else if (!IsOneOf(key, n, kConnWords, sizeof kConnWords / sizeof *kConnWords)) {
       return false;
-    } else if (n == 6 && memcmp(key, "dbname", 6) == 0 && (strchr(value, '=') != nullptr || strstr(value, "://") != nullptr)) {
+    } else if (n == 6 && memcmp(key, "dbname", 6) == 0 &&
+               (strchr(value, '=') != nullptr || strstr(value, "://") != nullptr)) {
       return false;  // libpq expands a dbname that looks like a connection string: it could bring a password
     }
     ++pairs;
@@ -212,15 +278,24 @@ const ToolSpec* FindTool(Tool tool) {
 
 bool CheckValue(Value type, const PathRules& rules, const char* text) {
   switch (type) {
-    case Value::kNone: return false;
-    case Value::kPath: return CheckPath(rules, text);
-    case Value::kWord: return CheckWord(text);
-    case Value::kNumber: return AllOf(text, 1, 18, [](char c) { return c >= '0' && c <= '9'; });
-    case Value::kConninfo: return CheckConninfo(rules, text);
-    case Value::kMapping: return CheckMapping(rules, text);
-    case Value::kLsn: return CheckLsn(text);
-    case Value::kWalFile: return AllOf(text, 24, 24, IsHex);
-    case Value::kSibling: return CheckSibling(rules, text);
+    case Value::kNone:
+      return false;
+    case Value::kPath:
+      return CheckPath(rules, text);
+    case Value::kWord:
+      return CheckWord(text);
+    case Value::kNumber:
+      return AllOf(text, 1, 18, [](char c) { return c >= '0' && c <= '9'; });
+    case Value::kConninfo:
+      return CheckConninfo(rules, text);
+    case Value::kMapping:
+      return CheckMapping(rules, text);
+    case Value::kLsn:
+      return CheckLsn(text);
+    case Value::kWalFile:
+      return AllOf(text, 24, 24, IsHex);
+    case Value::kSibling:
+      return CheckSibling(rules, text);
   }
   return false;
 }
@@ -231,7 +306,8 @@ int CheckArguments(const ToolSpec& spec, const PathRules& rules, const char* con
   for (size_t i = 0; i < argc; ++i) {
     const char* arg = args[i];
     if (arg[0] != '-') {
-      if (++positional > spec.max_positional || !CheckValue(spec.positional, rules, arg)) return static_cast<int>(i);
+      if (++positional > spec.max_positional || !CheckValue(spec.positional, rules, arg))
+        return static_cast<int>(i);
       continue;
     }
     const char* eq = arg[1] == '-' ? strchr(arg, '=') : nullptr;

@@ -1,10 +1,10 @@
 #include "lib/shim/client.h"
 
-#include <algorithm>
-#include <cerrno>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+#include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -19,13 +19,15 @@ constexpr Duration kConnectPause = std::chrono::milliseconds(20);
 int PollMillis(MonoTime deadline) {
   const Duration left = deadline - BootClock().Now();
   if (left <= Duration::zero()) return 0;
-  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(std::min<Duration>(left, std::chrono::hours(1)));
+  const auto ms =
+      std::chrono::ceil<std::chrono::milliseconds>(std::min<Duration>(left, std::chrono::hours(1)));
   return static_cast<int>(ms.count());
 }
 
 }  // namespace
 
-Client::Impl::Impl(std::string socket_path) : path(std::move(socket_path)), wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+Client::Impl::Impl(std::string socket_path)
+    : path(std::move(socket_path)), wake(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
 
 Client::Impl::~Impl() {
   if (wake >= 0) close(wake);
@@ -37,7 +39,8 @@ absl::Status Client::Impl::Next(Connection* c, Frame* out, MonoTime deadline, bo
     MAINSTAY_ASSIGN_OR_RETURN(const bool have, c->Receive(out));
     if (have) return absl::OkStatus();
     if (BootClock().Now() >= deadline) {
-      return absl::DeadlineExceededError(absl::StrCat("shim: no answer in time on ", path, "; whether it was carried out is unknown"));
+      return absl::DeadlineExceededError(
+          absl::StrCat("shim: no answer in time on ", path, "; whether it was carried out is unknown"));
     }
     pollfd fds[2] = {{c->fd(), POLLIN, 0}, {wake, POLLIN, 0}};
     poll(fds, cancellable ? 2 : 1, PollMillis(deadline));
@@ -76,7 +79,8 @@ absl::Status Client::Impl::Connect(MonoTime deadline) {
   }
 }
 
-absl::StatusOr<Frame> Client::Impl::Call(wire::Verb verb, const void* payload, size_t size, MonoTime deadline) {
+absl::StatusOr<Frame> Client::Impl::Call(wire::Verb verb, const void* payload, size_t size,
+                                         MonoTime deadline) {
   MAINSTAY_RETURN_IF_ERROR(Connect(deadline));
   const uint32_t mine = ++seq;
   absl::Status sent = connection.Send(verb, mine, payload, size);
@@ -112,23 +116,29 @@ void Client::ClearCancel() {
 }
 
 absl::StatusOr<State> Client::GetState(MonoTime deadline) {
-  MAINSTAY_ASSIGN_OR_RETURN(const auto state, impl_->CallFor<wire::State>(wire::Verb::kState, nullptr, 0, "state", deadline));
+  MAINSTAY_ASSIGN_OR_RETURN(const auto state,
+                            impl_->CallFor<wire::State>(wire::Verb::kState, nullptr, 0, "state", deadline));
   return FromWire(state);
 }
 
 absl::Status Client::Arm(MonoTime until, Epoch epoch, MonoTime deadline) {
   const int64_t sent = BootClock().Now().nanos();
   const wire::Arm arm{until.nanos(), epoch, sent, until.nanos() - sent};
-  return impl_->CallFor<wire::ArmedEvent>(wire::Verb::kArm, &arm, sizeof arm, absl::StrCat("to arm epoch ", epoch), deadline).status();
+  return impl_
+      ->CallFor<wire::ArmedEvent>(wire::Verb::kArm, &arm, sizeof arm, absl::StrCat("to arm epoch ", epoch),
+                                  deadline)
+      .status();
 }
 
 absl::StatusOr<uint32_t> Client::Start(StartKind kind, Epoch epoch, MonoTime deadline) {
   const wire::Start start{kind, wire::kAnyStart, epoch};
-  MAINSTAY_ASSIGN_OR_RETURN(const Frame frame, impl_->Call(wire::Verb::kStart, &start, sizeof start, deadline));
+  MAINSTAY_ASSIGN_OR_RETURN(const Frame frame,
+                            impl_->Call(wire::Verb::kStart, &start, sizeof start, deadline));
   wire::Started started{};
   if (!frame.As(&started)) return absl::InternalError("shim: an answer of the wrong size to start");
   if (frame.header.code == wire::Code::kExec) {
-    return ToStatus(frame.header.code, absl::StrCat("to start the database (", strerror(started.detail), ")"));
+    return ToStatus(frame.header.code,
+                    absl::StrCat("to start the database (", strerror(started.detail), ")"));
   }
   MAINSTAY_RETURN_IF_ERROR(ToStatus(frame.header.code, "to start the database"));
   return started.starts;
@@ -136,7 +146,8 @@ absl::StatusOr<uint32_t> Client::Start(StartKind kind, Epoch epoch, MonoTime dea
 
 absl::Status Client::Signal(SignalKind kind, std::optional<uint32_t> starts, MonoTime deadline) {
   const wire::Signal signal{kind, starts.value_or(wire::kAnyStart)};
-  MAINSTAY_ASSIGN_OR_RETURN(const Frame frame, impl_->Call(wire::Verb::kSignal, &signal, sizeof signal, deadline));
+  MAINSTAY_ASSIGN_OR_RETURN(const Frame frame,
+                            impl_->Call(wire::Verb::kSignal, &signal, sizeof signal, deadline));
   return ToStatus(frame.header.code, "to signal the database");
 }
 
@@ -153,7 +164,8 @@ absl::Status Client::Kill(MonoTime deadline) {
   const wire::Kill kill{wire::kAnyStart, 0};
   absl::StatusOr<Frame> frame = impl_->Call(wire::Verb::kKill, &kill, sizeof kill, deadline);
   if (!frame.ok()) {
-    impl_->connection.Close();  // the shim answers a kill late; a second one on the same connection would be refused
+    impl_->connection
+        .Close();  // the shim answers a kill late; a second one on the same connection would be refused
     return frame.status();
   }
   return ToStatus(frame->header.code, "to kill");
@@ -172,13 +184,15 @@ absl::StatusOr<Exited> Client::WaitExit(uint32_t starts, MonoTime deadline) {
     Frame frame;
     MAINSTAY_RETURN_IF_ERROR(impl_->Next(&events, &frame, deadline));
     wire::ExitedEvent exited;
-    if (frame.header.verb == wire::Verb::kExited && frame.As(&exited) && exited.starts == starts) return FromWire(exited);
+    if (frame.header.verb == wire::Verb::kExited && frame.As(&exited) && exited.starts == starts)
+      return FromWire(exited);
     wire::State raw;
     if (frame.header.verb != wire::Verb::kReply || frame.header.seq != state_seq || !frame.As(&raw)) continue;
     const State state = FromWire(raw);
     if (state.last_exit.has_value() && state.last_exit->starts == starts) return *state.last_exit;
     if (!state.running() || state.starts != starts) {
-      return absl::FailedPreconditionError(absl::StrCat("shim: start ", starts, " does not run and its end is not the last one known"));
+      return absl::FailedPreconditionError(
+          absl::StrCat("shim: start ", starts, " does not run and its end is not the last one known"));
     }
   }
 }

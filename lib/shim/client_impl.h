@@ -17,12 +17,13 @@ class Client::Impl {
 
   // Connects (again) and says hello.
   absl::Status Connect(MonoTime deadline);
-  // Sends a request and waits for its answer. A frame that could not be delivered to a stale connection is sent once more on a
-  // fresh one; a connection that breaks afterwards is kUnavailable.
+  // Sends a request and waits for its answer. A frame that could not be delivered to a stale connection is
+  // sent once more on a fresh one; a connection that breaks afterwards is kUnavailable.
   absl::StatusOr<Frame> Call(wire::Verb verb, const void* payload, size_t size, MonoTime deadline);
   // Call, with an answer that must be a T; a refusal is an error that names `what`.
   template <typename T>
-  absl::StatusOr<T> CallFor(wire::Verb verb, const void* payload, size_t size, const std::string& what, MonoTime deadline) {
+  absl::StatusOr<T> CallFor(wire::Verb verb, const void* payload, size_t size, const std::string& what,
+                            MonoTime deadline) {
     absl::StatusOr<Frame> frame = Call(verb, payload, size, deadline);
     if (!frame.ok()) return frame.status();
     if (frame->header.code != wire::Code::kOk) return ToStatus(frame->header.code, what);

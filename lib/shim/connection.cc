@@ -1,11 +1,11 @@
 #include "lib/shim/connection.h"
 
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
 
 #include "absl/strings/cord.h"
 #include "absl/strings/numbers.h"
@@ -19,19 +19,25 @@ constexpr char kRefusal[] = "mainstay.io/shim-refusal";
 absl::StatusCode KindOf(wire::Code code) {
   using wire::Code;
   switch (code) {
-    case Code::kOk: return absl::StatusCode::kOk;
+    case Code::kOk:
+      return absl::StatusCode::kOk;
     case Code::kEpoch:
     case Code::kFencing:
-    case Code::kStale: return absl::StatusCode::kAborted;
+    case Code::kStale:
+      return absl::StatusCode::kAborted;
     case Code::kClock:
-    case Code::kNotAllowed: return absl::StatusCode::kInvalidArgument;
-    case Code::kExec: return absl::StatusCode::kInternal;
-    default: return absl::StatusCode::kFailedPrecondition;
+    case Code::kNotAllowed:
+      return absl::StatusCode::kInvalidArgument;
+    case Code::kExec:
+      return absl::StatusCode::kInternal;
+    default:
+      return absl::StatusCode::kFailedPrecondition;
   }
 }
 
 absl::Status Broken(const char* what, const std::string& detail) {
-  return absl::UnavailableError(absl::StrCat("shim: ", what, ": ", detail, "; is mainstay-shim running in the database's container?"));
+  return absl::UnavailableError(
+      absl::StrCat("shim: ", what, ": ", detail, "; is mainstay-shim running in the database's container?"));
 }
 
 }  // namespace
@@ -40,7 +46,8 @@ absl::Status Connection::Open(const std::string& path) {
   Close();
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof address.sun_path) return absl::InvalidArgumentError(absl::StrCat("shim socket path too long: ", path));
+  if (path.size() >= sizeof address.sun_path)
+    return absl::InvalidArgumentError(absl::StrCat("shim socket path too long: ", path));
   memcpy(address.sun_path, path.data(), path.size());
   fd_ = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd_ < 0) return Broken("socket", strerror(errno));
@@ -59,7 +66,8 @@ void Connection::Close() {
 
 absl::Status Connection::Send(wire::Verb verb, uint32_t seq, const void* payload, size_t size) {
   if (fd_ < 0) return Broken("send", "not connected");
-  if (size > wire::kMaxPayload) return absl::InvalidArgumentError("shim: the request does not fit into one frame of 8 KiB");
+  if (size > wire::kMaxPayload)
+    return absl::InvalidArgumentError("shim: the request does not fit into one frame of 8 KiB");
   const wire::Header header = wire::MakeHeader(verb, seq, size);
   iovec iov[2] = {{const_cast<wire::Header*>(&header), sizeof header}, {const_cast<void*>(payload), size}};
   msghdr message{};
@@ -77,7 +85,8 @@ absl::StatusOr<bool> Connection::Receive(Frame* out) {
   const ssize_t n = recv(fd_, buffer, sizeof buffer, MSG_DONTWAIT | MSG_TRUNC);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (n <= 0) {
-    const std::string why = n == 0 ? "closed by the shim (refused peer, or too many connections)" : strerror(errno);
+    const std::string why =
+        n == 0 ? "closed by the shim (refused peer, or too many connections)" : strerror(errno);
     Close();
     return Broken("receive", why);
   }

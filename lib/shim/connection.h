@@ -1,4 +1,5 @@
-// One connection to the shim's socket; non-blocking. Internal to lib/shim: Client and FenceLink are what others use.
+// One connection to the shim's socket; non-blocking. Internal to lib/shim: Client and FenceLink are what
+// others use.
 #ifndef MAINSTAY_LIB_SHIM_CONNECTION_H_
 #define MAINSTAY_LIB_SHIM_CONNECTION_H_
 
@@ -36,7 +37,8 @@ class Connection {
 
   // kUnavailable: broken (the frame was not delivered), or the shim does not read.
   absl::Status Send(wire::Verb verb, uint32_t seq, const void* payload, size_t size);
-  // True: a frame; false: nothing there yet. kUnavailable: closed by the shim; kInternal: not a frame of ours.
+  // True: a frame; false: nothing there yet. kUnavailable: closed by the shim; kInternal: not a frame of
+  // ours.
   absl::StatusOr<bool> Receive(Frame* out);
 
  private:

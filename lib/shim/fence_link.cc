@@ -11,7 +11,8 @@ namespace {
 constexpr Duration kReconnectPause = std::chrono::milliseconds(200);
 constexpr int kFramesPerCall = 64;
 
-// What a sequence number was used for is in its low two bits, so that an answer needs no table to be understood.
+// What a sequence number was used for is in its low two bits, so that an answer needs no table to be
+// understood.
 enum Kind : uint32_t { kHelloSeq = 0, kSubscribeSeq = 1, kStateSeq = 2, kArmSeq = 3 };
 
 }  // namespace
@@ -44,8 +45,10 @@ class FenceLink::Impl {
 
   absl::Status OnReply(const Frame& frame, std::vector<FenceEvent>* out) {
     switch (static_cast<Kind>(frame.header.seq & 3)) {
-      case kHelloSeq: return ToStatus(frame.header.code, "hello");
-      case kSubscribeSeq: return ToStatus(frame.header.code, "events");
+      case kHelloSeq:
+        return ToStatus(frame.header.code, "hello");
+      case kSubscribeSeq:
+        return ToStatus(frame.header.code, "events");
       case kStateSeq: {
         wire::State state;
         if (!frame.As(&state)) return absl::InternalError("shim: malformed state");
@@ -73,7 +76,8 @@ class FenceLink::Impl {
     wire::FencedEvent fenced;
     wire::Terminating terminating;
     switch (frame.header.verb) {
-      case wire::Verb::kReply: return OnReply(frame, out);
+      case wire::Verb::kReply:
+        return OnReply(frame, out);
       case wire::Verb::kArmed:
         if (!frame.As(&armed)) break;
         out->push_back(Armed{FromWire(armed.until), armed.epoch});
@@ -90,7 +94,8 @@ class FenceLink::Impl {
         if (!frame.As(&terminating)) break;
         out->push_back(Terminating{FromWire(terminating.stop_at), FromWire(terminating.kill_at)});
         return absl::OkStatus();
-      default: break;
+      default:
+        break;
     }
     return absl::InternalError(absl::StrCat("shim: unexpected event ", static_cast<int>(frame.header.verb)));
   }
@@ -103,7 +108,8 @@ class FenceLink::Impl {
   MonoTime next_try;
 };
 
-FenceLink::FenceLink(std::string socket_path, const Clock& clock) : impl_(std::make_unique<Impl>(std::move(socket_path), clock)) {}
+FenceLink::FenceLink(std::string socket_path, const Clock& clock)
+    : impl_(std::make_unique<Impl>(std::move(socket_path), clock)) {}
 FenceLink::~FenceLink() = default;
 
 int FenceLink::fd() const { return impl_->connection.fd(); }

@@ -10,7 +10,8 @@
 namespace mainstay::shim {
 namespace {
 
-// The shim ends a tool at the call's deadline with SIGTERM and kills it a second later; its report is waited for.
+// The shim ends a tool at the call's deadline with SIGTERM and kills it a second later; its report is waited
+// for.
 constexpr Duration kEndGrace = std::chrono::milliseconds(2500);
 
 void Append(std::string* text, absl::string_view more) {
@@ -23,7 +24,8 @@ void Cut(std::string* text) {
 }
 
 absl::StatusOr<std::string> Encode(const ToolRequest& request, MonoTime deadline) {
-  if (request.args.size() > wire::kMaxToolArgs) return absl::InvalidArgumentError("shim: too many arguments for a tool");
+  if (request.args.size() > wire::kMaxToolArgs)
+    return absl::InvalidArgumentError("shim: too many arguments for a tool");
   wire::RunTool head{};
   head.tool = request.tool;
   head.flags = request.keep_running ? wire::kKeepRunning : 0;
@@ -59,19 +61,26 @@ absl::Status Refusal(const wire::Code code, const ToolRequest& request, int deta
 
 std::string ToolResult::Describe() const {
   switch (end) {
-    case ToolEnd::kCancelled: return "cancelled";
-    case ToolEnd::kDeadline: return "stopped at its deadline";
-    case ToolEnd::kKilledWithDatabase: return "killed together with the database";
-    case ToolEnd::kOwnerGone: return "stopped because its client left";
-    case ToolEnd::kExited: break;
+    case ToolEnd::kCancelled:
+      return "cancelled";
+    case ToolEnd::kDeadline:
+      return "stopped at its deadline";
+    case ToolEnd::kKilledWithDatabase:
+      return "killed together with the database";
+    case ToolEnd::kOwnerGone:
+      return "stopped because its client left";
+    case ToolEnd::kExited:
+      break;
   }
   if (WIFSIGNALED(wait_status)) return absl::StrCat("signal ", WTERMSIG(wait_status));
   return absl::StrCat("exit code ", WEXITSTATUS(wait_status));
 }
 
-absl::StatusOr<ToolResult> Client::RunTool(const ToolRequest& request, const OutputFn& on_output, MonoTime deadline) {
+absl::StatusOr<ToolResult> Client::RunTool(const ToolRequest& request, const OutputFn& on_output,
+                                           MonoTime deadline) {
   MAINSTAY_ASSIGN_OR_RETURN(const std::string encoded, Encode(request, deadline));
-  MAINSTAY_ASSIGN_OR_RETURN(const Frame reply, impl_->Call(wire::Verb::kRunTool, encoded.data(), encoded.size(), deadline));
+  MAINSTAY_ASSIGN_OR_RETURN(const Frame reply,
+                            impl_->Call(wire::Verb::kRunTool, encoded.data(), encoded.size(), deadline));
   wire::ToolStarted started{};
   if (!reply.As(&started)) return absl::InternalError("shim: an answer of the wrong size to a tool's start");
   if (reply.header.code != wire::Code::kOk) return Refusal(reply.header.code, request, started.detail);
@@ -85,7 +94,8 @@ absl::StatusOr<ToolResult> Client::RunTool(const ToolRequest& request, const Out
       cancelling = true;
       until = BootClock().Now() + kEndGrace;
       const wire::CancelTool cancel{started.id, 0};
-      MAINSTAY_RETURN_IF_ERROR(impl_->connection.Send(wire::Verb::kCancelTool, ++impl_->seq, &cancel, sizeof cancel));
+      MAINSTAY_RETURN_IF_ERROR(
+          impl_->connection.Send(wire::Verb::kCancelTool, ++impl_->seq, &cancel, sizeof cancel));
       continue;
     }
     MAINSTAY_RETURN_IF_ERROR(status);
@@ -115,7 +125,8 @@ absl::StatusOr<std::string> Client::SwapDataDir(const std::string& new_dir, Mono
   request.keep_running = true;  // never left half done
   MAINSTAY_ASSIGN_OR_RETURN(const ToolResult result, RunTool(request, nullptr, deadline));
   if (result.ok()) return result.out;
-  return absl::InternalError(absl::StrCat("swapping in ", new_dir, " failed (", result.Describe(), "): ", result.err));
+  return absl::InternalError(
+      absl::StrCat("swapping in ", new_dir, " failed (", result.Describe(), "): ", result.err));
 }
 
 absl::Status Client::RemoveStale(const std::string& dir, MonoTime deadline) {
@@ -124,7 +135,8 @@ absl::Status Client::RemoveStale(const std::string& dir, MonoTime deadline) {
   request.args = {dir};
   MAINSTAY_ASSIGN_OR_RETURN(const ToolResult result, RunTool(request, nullptr, deadline));
   if (result.ok()) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat("removing ", dir, " failed (", result.Describe(), "): ", result.err));
+  return absl::InternalError(
+      absl::StrCat("removing ", dir, " failed (", result.Describe(), "): ", result.err));
 }
 
 }  // namespace mainstay::shim

@@ -1,8 +1,10 @@
-// The frames between mainstay-shim and its clients (the agent): what is sent over the unix SOCK_SEQPACKET socket.
+// The frames between mainstay-shim and its clients (the agent): what is sent over the unix SOCK_SEQPACKET
+// socket.
 //
-// One packet is one frame: a Header and at most kMaxPayload bytes. All numbers are in the machine's own byte order (both ends
-// share a kernel); times are CLOCK_BOOTTIME nanoseconds. A request carries a sequence number that its one kReply repeats.
-// After a kSubscribe the shim also pushes events (sequence 0). Anything that does not parse closes the connection.
+// One packet is one frame: a Header and at most kMaxPayload bytes. All numbers are in the machine's own byte
+// order (both ends share a kernel); times are CLOCK_BOOTTIME nanoseconds. A request carries a sequence number
+// that its one kReply repeats. After a kSubscribe the shim also pushes events (sequence 0). Anything that
+// does not parse closes the connection.
 //
 // Header-only, no allocation, no exceptions, nothing but the C library's headers: the shim compiles it too.
 // Thread rules: plain functions on plain memory.
@@ -16,11 +18,13 @@
 namespace mainstay::shim::wire {
 
 inline constexpr uint32_t kMagic = 0x3148534dU;  // "MSH1"
-inline constexpr uint8_t kProtocol = 1;          // both ends must have the same; the shim's answer to kHello tells its own
+inline constexpr uint8_t kProtocol =
+    1;  // both ends must have the same; the shim's answer to kHello tells its own
 inline constexpr size_t kMaxPayload = 8192;
 
 enum class Verb : uint8_t {
-  // Requests. Each is answered by exactly one kReply (kRunTool: kReply when it runs, then kToolOutput..., then kToolDone).
+  // Requests. Each is answered by exactly one kReply (kRunTool: kReply when it runs, then kToolOutput...,
+  // then kToolDone).
   kHello = 1,       // Hello -> reply payload Welcome; must be the first
   kState = 2,       // no payload -> reply payload State
   kArm = 3,         // Arm: set or extend the deadline
@@ -32,54 +36,72 @@ enum class Verb : uint8_t {
   kSubscribe = 9,   // no payload: from now on push events
   // Answers and events.
   kReply = 128,
-  kArmed = 129,       // event: ArmedEvent
-  kExited = 130,      // event: ExitedEvent
-  kFenced = 131,      // event: FencedEvent
-  kTerminating = 132, // event: Terminating; the shim was asked to end (SIGTERM)
-  kToolOutput = 133,  // ToolOutput + bytes, to the tool's owner
-  kToolDone = 134,    // ToolDone, to the tool's owner
+  kArmed = 129,        // event: ArmedEvent
+  kExited = 130,       // event: ExitedEvent
+  kFenced = 131,       // event: FencedEvent
+  kTerminating = 132,  // event: Terminating; the shim was asked to end (SIGTERM)
+  kToolOutput = 133,   // ToolOutput + bytes, to the tool's owner
+  kToolDone = 134,     // ToolDone, to the tool's owner
 };
 
 // Why a request was refused. Every value has its sentence in ToString.
 enum class Code : uint32_t {
   kOk = 0,
-  kVersion = 1,       // other protocol version
-  kShorter = 2,       // a deadline may only be extended
-  kEpoch = 3,         // the epoch is lower than one seen before
-  kLate = 4,          // the deadline is in the past already
-  kClock = 5,         // the sender's clock or units do not fit: sent in the future, until - sent != remaining, beyond the horizon
-  kFencing = 6,       // the deadline passed; everything is being killed
-  kRunning = 7,       // refused while database processes exist
-  kNotRunning = 8,    // there is no database process
-  kNotArmed = 9,      // starting as a primary needs an armed deadline of the same epoch
+  kVersion = 1,     // other protocol version
+  kShorter = 2,     // a deadline may only be extended
+  kEpoch = 3,       // the epoch is lower than one seen before
+  kLate = 4,        // the deadline is in the past already
+  kClock = 5,       // the sender's clock or units do not fit: sent in the future, until - sent != remaining,
+                    // beyond the horizon
+  kFencing = 6,     // the deadline passed; everything is being killed
+  kRunning = 7,     // refused while database processes exist
+  kNotRunning = 8,  // there is no database process
+  kNotArmed = 9,    // starting as a primary needs an armed deadline of the same epoch
   kNoStandbySignal = 10,  // starting as a standby needs standby.signal in the data directory
-  kBusy = 11,         // another tool runs
-  kNotAllowed = 12,   // tool, option or path not on the allow-list; detail = index of the argument
-  kStale = 13,        // the start counter is not the expected one
-  kExec = 14,         // fork, exec or a directory failed; detail = errno
-  kTerminating = 15,  // the shim is ending
-  kNoTool = 16,       // that tool does not run
+  kBusy = 11,             // another tool runs
+  kNotAllowed = 12,       // tool, option or path not on the allow-list; detail = index of the argument
+  kStale = 13,            // the start counter is not the expected one
+  kExec = 14,             // fork, exec or a directory failed; detail = errno
+  kTerminating = 15,      // the shim is ending
+  kNoTool = 16,           // that tool does not run
 };
 
 inline const char* ToString(Code c) {
   switch (c) {
-    case Code::kOk: return "ok";
-    case Code::kVersion: return "the shim speaks another protocol version: use the same release for both containers";
-    case Code::kShorter: return "the deadline may only be extended";
-    case Code::kEpoch: return "the epoch is lower than one the shim has seen";
-    case Code::kLate: return "the deadline is in the past";
-    case Code::kClock: return "the sender's clock or units differ from the shim's, or the deadline is beyond the horizon";
-    case Code::kFencing: return "the deadline passed and everything is being killed";
-    case Code::kRunning: return "database processes are running";
-    case Code::kNotRunning: return "no database process is running";
-    case Code::kNotArmed: return "a start as primary needs an armed deadline of the same epoch";
-    case Code::kNoStandbySignal: return "a start as standby needs standby.signal in the data directory";
-    case Code::kBusy: return "another tool is running";
-    case Code::kNotAllowed: return "the tool, its option or its path is not on the allow-list";
-    case Code::kStale: return "the database was started anew since";
-    case Code::kExec: return "the program could not be started";
-    case Code::kTerminating: return "the shim is ending";
-    case Code::kNoTool: return "that tool is not running";
+    case Code::kOk:
+      return "ok";
+    case Code::kVersion:
+      return "the shim speaks another protocol version: use the same release for both containers";
+    case Code::kShorter:
+      return "the deadline may only be extended";
+    case Code::kEpoch:
+      return "the epoch is lower than one the shim has seen";
+    case Code::kLate:
+      return "the deadline is in the past";
+    case Code::kClock:
+      return "the sender's clock or units differ from the shim's, or the deadline is beyond the horizon";
+    case Code::kFencing:
+      return "the deadline passed and everything is being killed";
+    case Code::kRunning:
+      return "database processes are running";
+    case Code::kNotRunning:
+      return "no database process is running";
+    case Code::kNotArmed:
+      return "a start as primary needs an armed deadline of the same epoch";
+    case Code::kNoStandbySignal:
+      return "a start as standby needs standby.signal in the data directory";
+    case Code::kBusy:
+      return "another tool is running";
+    case Code::kNotAllowed:
+      return "the tool, its option or its path is not on the allow-list";
+    case Code::kStale:
+      return "the database was started anew since";
+    case Code::kExec:
+      return "the program could not be started";
+    case Code::kTerminating:
+      return "the shim is ending";
+    case Code::kNoTool:
+      return "that tool is not running";
   }
   return "unknown code";
 }
@@ -99,23 +121,27 @@ struct Hello {
   uint32_t pad;
 };
 struct Welcome {
-  uint64_t nonce;    // drawn when the shim started: another nonce is another shim (and no database of the old one lives)
+  uint64_t nonce;    // drawn when the shim started: another nonce is another shim (and no database of the old
+                     // one lives)
   uint32_t version;  // the shim's protocol version
   uint32_t starts;   // how often it started the database
 };
 
-// A deadline: at `until` everything is killed. The three times are redundant on purpose: units and clocks are checked.
+// A deadline: at `until` everything is killed. The three times are redundant on purpose: units and clocks are
+// checked.
 struct Arm {
-  int64_t until;      // CLOCK_BOOTTIME ns
+  int64_t until;  // CLOCK_BOOTTIME ns
   int64_t epoch;
   int64_t sent;       // CLOCK_BOOTTIME ns when the sender wrote this
   int64_t remaining;  // until - sent, in ns
 };
 
 enum class StartKind : uint32_t {
-  kStandby = 1,   // needs standby.signal; clears a deadline left over while nothing ran
-  kPrimary = 2,   // needs an armed deadline with the same epoch: a former primary opened again under its own lease
-  kIsolated = 3,  // writable but unreachable (listen_addresses = '', private socket directory): to set up a new cluster
+  kStandby = 1,  // needs standby.signal; clears a deadline left over while nothing ran
+  kPrimary =
+      2,  // needs an armed deadline with the same epoch: a former primary opened again under its own lease
+  kIsolated = 3,  // writable but unreachable (listen_addresses = '', private socket directory): to set up a
+                  // new cluster
 };
 struct Start {
   StartKind kind;
@@ -151,17 +177,21 @@ enum class Tool : uint8_t {
   kControldata = 4,
   kWaldump = 5,
   kChecksums = 6,
-  kPostgresC = 7,       // postgres -D dir -C name
+  kPostgresC = 7,  // postgres -D dir -C name
   kVerifybackup = 8,
-  // Directory work by the shim itself, as the database's user, in a process of its own (a hung disk never blocks the shim).
-  kSwapData = 32,       // args: NEW: <data> and NEW change places atomically, then the old one becomes <data>.old-<unix seconds>
-  kRemoveStale = 33,    // args: DIR: remove the tree DIR, a sibling of the data directory named <data>.<suffix>
+  // Directory work by the shim itself, as the database's user, in a process of its own (a hung disk never
+  // blocks the shim).
+  kSwapData = 32,     // args: NEW: <data> and NEW change places atomically, then the old one becomes
+                      // <data>.old-<unix seconds>
+  kRemoveStale = 33,  // args: DIR: remove the tree DIR, a sibling of the data directory named <data>.<suffix>
 };
 enum ToolFlags : uint8_t {
-  kKeepRunning = 1,  // goes on when the client disconnects (its end stays visible in State); otherwise it is killed then
+  kKeepRunning =
+      1,  // goes on when the client disconnects (its end stays visible in State); otherwise it is killed then
 };
 inline constexpr size_t kMaxToolArgs = 48;
-// Followed by `argc` + 1 strings, each ended by a NUL: the path for PGPASSFILE ("" = none), then the arguments.
+// Followed by `argc` + 1 strings, each ended by a NUL: the path for PGPASSFILE ("" = none), then the
+// arguments.
 struct RunTool {
   Tool tool;
   uint8_t flags;
@@ -182,7 +212,13 @@ struct ToolOutput {  // followed by the bytes
   uint32_t stream;  // 1 stdout, 2 stderr
 };
 inline constexpr size_t kMaxToolChunk = kMaxPayload - sizeof(ToolOutput);
-enum class ToolEnd : uint32_t { kExited = 0, kCancelled = 1, kDeadline = 2, kKilledWithDatabase = 3, kOwnerGone = 4 };
+enum class ToolEnd : uint32_t {
+  kExited = 0,
+  kCancelled = 1,
+  kDeadline = 2,
+  kKilledWithDatabase = 3,
+  kOwnerGone = 4
+};
 struct ToolDone {
   uint32_t id;
   ToolEnd end;
@@ -201,14 +237,15 @@ struct ArmedEvent {
   int64_t until;
   int64_t epoch;
 };
-// Pushed when the main process ended and no process at all is left: from then on nothing of it can acknowledge anything.
+// Pushed when the main process ended and no process at all is left: from then on nothing of it can
+// acknowledge anything.
 struct ExitedEvent {
   uint32_t starts;
   Cause cause;
   int32_t wait_status;  // of the main process
   uint32_t pad;
-  int64_t exited_at;    // main process reaped
-  int64_t empty_at;     // last process reaped
+  int64_t exited_at;  // main process reaped
+  int64_t empty_at;   // last process reaped
 };
 // Pushed when everything is dead after a deadline (after the kExited, if a database ran).
 struct FencedEvent {
@@ -230,27 +267,27 @@ enum class Phase : uint8_t {
   kEmptying = 3,  // main process ended or kill was sent; some processes are left
 };
 enum StateFlags : uint32_t {
-  kLocked = 1,       // mlockall succeeded
-  kRealtime = 2,     // SCHED_FIFO
-  kOomProtected = 4, // oom_score_adj was lowered
-  kStopAsked = 8,    // a fast or immediate shutdown was asked for
+  kLocked = 1,        // mlockall succeeded
+  kRealtime = 2,      // SCHED_FIFO
+  kOomProtected = 4,  // oom_score_adj was lowered
+  kStopAsked = 8,     // a fast or immediate shutdown was asked for
   kIsTerminating = 16,
 };
 struct State {
   uint64_t nonce;
-  int64_t now;           // the shim's CLOCK_BOOTTIME when it answered
-  int64_t until;         // armed deadline, 0 when none
-  int64_t epoch;         // highest epoch seen
-  int64_t started_at;    // last start of the database, 0 never
+  int64_t now;         // the shim's CLOCK_BOOTTIME when it answered
+  int64_t until;       // armed deadline, 0 when none
+  int64_t epoch;       // highest epoch seen
+  int64_t started_at;  // last start of the database, 0 never
   uint32_t starts;
-  int32_t pid;           // main process, 0 none
+  int32_t pid;  // main process, 0 none
   Phase phase;
   Mode mode;
   uint16_t pad1;
-  StartKind kind;        // of the last start
-  uint32_t flags;        // StateFlags
-  uint32_t tool_id;      // the running tool, 0 none
-  uint32_t last_tool_id; // the last one that ended
+  StartKind kind;         // of the last start
+  uint32_t flags;         // StateFlags
+  uint32_t tool_id;       // the running tool, 0 none
+  uint32_t last_tool_id;  // the last one that ended
   ToolEnd last_tool_end;
   int32_t last_tool_status;
   uint32_t pad2;
@@ -258,10 +295,11 @@ struct State {
   FencedEvent last_fence;  // deadline = 0: none yet
   uint32_t fences;         // how often a deadline passed
   uint32_t clients;
-  int64_t max_lateness;    // worst killed_at - deadline
-  int64_t max_emptying;    // worst empty_at - killed_at
+  int64_t max_lateness;  // worst killed_at - deadline
+  int64_t max_emptying;  // worst empty_at - killed_at
 };
-static_assert(sizeof(State) == 168 && sizeof(ExitedEvent) == 32 && sizeof(RunTool) == 16, "no hidden padding");
+static_assert(sizeof(State) == 168 && sizeof(ExitedEvent) == 32 && sizeof(RunTool) == 16,
+              "no hidden padding");
 
 // ---- reading and writing; used by both ends and the fuzz target ----
 
@@ -269,7 +307,8 @@ inline Header MakeHeader(Verb verb, uint32_t seq, size_t length, Code code = Cod
   return Header{kMagic, kProtocol, verb, static_cast<uint16_t>(length), seq, code};
 }
 
-// Checks a packet of `size` bytes. Returns false (and the connection must be closed) unless it is one whole frame.
+// Checks a packet of `size` bytes. Returns false (and the connection must be closed) unless it is one whole
+// frame.
 inline bool ParseHeader(const void* data, size_t size, Header* out) {
   if (size < sizeof(Header) || size > sizeof(Header) + kMaxPayload) return false;
   memcpy(out, data, sizeof(Header));
@@ -286,7 +325,7 @@ bool ParsePayload(const void* payload, size_t size, T* out) {
 
 struct ToolRequest {
   RunTool head;
-  const char* passfile;             // "" none
+  const char* passfile;                // "" none
   const char* args[kMaxToolArgs + 1];  // head.argc of them, then a null pointer; point into the payload
 };
 // False unless the payload is a RunTool with exactly argc + 1 strings and nothing behind them.

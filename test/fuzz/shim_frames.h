@@ -1,4 +1,5 @@
-// What the fuzzer and the corpus regression test both do with a packet: everything the shim does to it before it acts.
+// What the fuzzer and the corpus regression test both do with a packet: everything the shim does to it before
+// it acts.
 #ifndef MAINSTAY_TEST_FUZZ_SHIM_FRAMES_H_
 #define MAINSTAY_TEST_FUZZ_SHIM_FRAMES_H_
 
@@ -14,7 +15,8 @@ inline void Require(bool condition) {
   if (!condition) abort();
 }
 
-// Parses like the shim and checks what must hold of everything that passes. Returns how far it came (for the corpus test).
+// Parses like the shim and checks what must hold of everything that passes. Returns how far it came (for the
+// corpus test).
 inline int EatFrame(const uint8_t* data, size_t size) {
   namespace wire = shim::wire;
   static const PathRules rules = [] {
@@ -33,7 +35,9 @@ inline int EatFrame(const uint8_t* data, size_t size) {
     Deadline deadline(600'000'000'000);
     const wire::Code code = deadline.Arm(arm, 1'000'000'000'000, false);
     Require((code == wire::Code::kOk) == deadline.armed());
-    if (deadline.armed()) Require(deadline.until() > 1'000'000'000'000 && deadline.until() <= 1'600'000'000'000 && deadline.epoch() > 0);
+    if (deadline.armed())
+      Require(deadline.until() > 1'000'000'000'000 && deadline.until() <= 1'600'000'000'000 &&
+              deadline.epoch() > 0);
     return code == wire::Code::kOk ? 3 : 2;
   }
   if (header.verb != wire::Verb::kRunTool) return 1;
@@ -47,8 +51,9 @@ inline int EatFrame(const uint8_t* data, size_t size) {
   for (size_t i = 0; i < request.head.argc; before = request.args[i++]) {
     const char* arg = request.args[i];
     Require(strstr(arg, "/../") == nullptr);
-    const bool conninfo = strcmp(before, "-d") == 0 || strcmp(before, "--dbname") == 0 || strcmp(before, "--source-server") == 0 ||
-                          strncmp(arg, "--dbname=", 9) == 0 || strncmp(arg, "--source-server=", 16) == 0;
+    const bool conninfo = strcmp(before, "-d") == 0 || strcmp(before, "--dbname") == 0 ||
+                          strcmp(before, "--source-server") == 0 || strncmp(arg, "--dbname=", 9) == 0 ||
+                          strncmp(arg, "--source-server=", 16) == 0;
     const bool checksums = request.head.tool == wire::Tool::kChecksums;  // its -d has no value
     Require(!conninfo || checksums || strstr(arg, "password=") == nullptr);
   }

@@ -1,4 +1,5 @@
-// libFuzzer target for the shim's frames: clang++ -fsanitize=fuzzer,address,undefined (see test/fuzz/shim_frames.sh).
+// libFuzzer target for the shim's frames: clang++ -fsanitize=fuzzer,address,undefined (see
+// test/fuzz/shim_frames.sh).
 #include "test/fuzz/shim_frames.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

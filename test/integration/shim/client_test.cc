@@ -41,7 +41,8 @@ class ShimTest : public testing::Test {
     if (geteuid() == 0) {
       const passwd* user = getpwnam("postgres");
       if (user == nullptr) GTEST_SKIP() << "needs a user postgres";
-      for (const auto& e : fs::recursive_directory_iterator(base_)) ASSERT_EQ(chown(e.path().c_str(), user->pw_uid, user->pw_gid), 0);
+      for (const auto& e : fs::recursive_directory_iterator(base_))
+        ASSERT_EQ(chown(e.path().c_str(), user->pw_uid, user->pw_gid), 0);
     }
     Spawn();
   }
@@ -55,10 +56,11 @@ class ShimTest : public testing::Test {
     pid_ = fork();
     if (pid_ == 0) {
       if (geteuid() == 0) {
-        execl(MAINSTAY_SHIM, "mainstay-shim", "--socket", socket.c_str(), "--bin-dir", bin.c_str(), "--data-dir", data.c_str(), "--mode", "namespace",
-              "--user", "postgres", nullptr);
+        execl(MAINSTAY_SHIM, "mainstay-shim", "--socket", socket.c_str(), "--bin-dir", bin.c_str(),
+              "--data-dir", data.c_str(), "--mode", "namespace", "--user", "postgres", nullptr);
       } else {
-        execl(MAINSTAY_SHIM, "mainstay-shim", "--socket", socket.c_str(), "--bin-dir", bin.c_str(), "--data-dir", data.c_str(), nullptr);
+        execl(MAINSTAY_SHIM, "mainstay-shim", "--socket", socket.c_str(), "--bin-dir", bin.c_str(),
+              "--data-dir", data.c_str(), nullptr);
       }
       _exit(127);
     }
@@ -69,7 +71,9 @@ class ShimTest : public testing::Test {
     waitpid(pid_, nullptr, 0);
     pid_ = -1;
   }
-  void Write(const std::string& path, const std::string& text) { std::ofstream(path, std::ios::trunc) << text; }
+  void Write(const std::string& path, const std::string& text) {
+    std::ofstream(path, std::ios::trunc) << text;
+  }
   void Tool(const std::string& name, const std::string& script) {
     Write(base_ + "/bin/" + name, "#!/bin/sh\n" + script);
     chmod((base_ + "/bin/" + name).c_str(), 0755);
@@ -105,7 +109,8 @@ TEST_F(ShimTest, LifeOfADatabase) {
   EXPECT_FALSE(state->armed.has_value());
   EXPECT_FALSE(state->last_exit.has_value());
 
-  EXPECT_EQ(RefusalCode(client.Start(StartKind::kPrimary, 4, In(seconds(1))).status()), wire::Code::kNotArmed);
+  EXPECT_EQ(RefusalCode(client.Start(StartKind::kPrimary, 4, In(seconds(1))).status()),
+            wire::Code::kNotArmed);
   ASSERT_TRUE(client.Arm(In(seconds(30)), 4, In(seconds(1))).ok());
   const absl::Status lower = client.Arm(In(seconds(40)), 3, In(seconds(1)));
   EXPECT_TRUE(absl::IsAborted(lower)) << lower;
@@ -147,7 +152,9 @@ TEST_F(ShimTest, ToolsStreamFailAndAreRefused) {
   request.tool = shim::Tool::kInitdb;
   request.args = {"-D", Data(), "-k"};
   std::string seen;
-  auto result = client.RunTool(request, [&](int stream, absl::string_view t) { seen += std::to_string(stream) + std::string(t); }, In(seconds(5)));
+  auto result = client.RunTool(
+      request, [&](int stream, absl::string_view t) { seen += std::to_string(stream) + std::string(t); },
+      In(seconds(5)));
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_FALSE(result->ok());
   EXPECT_EQ(result->Describe(), "exit code 3");

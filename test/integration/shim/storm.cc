@@ -1,11 +1,11 @@
-// A stand-in for `postgres` in the shim's tests: as hostile as a process tree can be. What it does is in the file `mode` of the
-// data directory; every process of it writes CLOCK_BOOTTIME into the shared file `beat` as long as it lives, as a database would
-// acknowledge writes.
+// A stand-in for `postgres` in the shim's tests: as hostile as a process tree can be. What it does is in the
+// file `mode` of the data directory; every process of it writes CLOCK_BOOTTIME into the shared file `beat` as
+// long as it lives, as a database would acknowledge writes.
 //   plain   SIGINT: exit 0; SIGQUIT: exit 3; SIGHUP: counts in `beat`
 //   deaf    ignores every signal that can be ignored
-//   storm   deaf, and forks all the time: orphans, sessions of their own, chains whose pid never stays the same
-//   crash   exits with 1 after 100 ms and leaves two beating orphans
-//   env     writes its arguments and environment to `seen`, then as plain
+//   storm   deaf, and forks all the time: orphans, sessions of their own, chains whose pid never stays the
+//   same crash   exits with 1 after 100 ms and leaves two beating orphans env     writes its arguments and
+//   environment to `seen`, then as plain
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
@@ -37,7 +37,8 @@ int64_t Now() {
 void Beat() {
   const int64_t now = Now();
   int64_t seen = __atomic_load_n(&g_shared->beat, __ATOMIC_RELAXED);
-  while (seen < now && !__atomic_compare_exchange_n(&g_shared->beat, &seen, now, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+  while (seen < now && !__atomic_compare_exchange_n(&g_shared->beat, &seen, now, false, __ATOMIC_RELAXED,
+                                                    __ATOMIC_RELAXED)) {
   }
 }
 

@@ -29,12 +29,16 @@ int Check(Tool tool, std::vector<const char*> args) {
 bool Ok(Tool tool, std::vector<const char*> args) { return Check(tool, std::move(args)) == kAllowed; }
 
 TEST(ToolsTest, WhatTheEngineUsesPasses) {
-  EXPECT_TRUE(Ok(Tool::kInitdb, {"-D", "/vol/pg/data", "-k", "-E", "UTF8", "--locale=C.UTF-8", "-U", "postgres", "--auth-local=peer",
-                                 "--auth-host=scram-sha-256", "--pwfile=/vol/pg/pw", "--no-instructions"}));
-  EXPECT_TRUE(Ok(Tool::kBasebackup, {"-D", "/vol/pg/data.new", "-d", "host=10.0.0.1 port=5432 user=mainstay sslmode=verify-full "
-                                     "sslrootcert=/etc/mainstay/tls/ca.crt passfile=/vol/pg/pgpass application_name=b.5.x",
-                                     "-X", "stream", "-c", "fast", "-P", "--no-slot", "-w"}));
-  EXPECT_TRUE(Ok(Tool::kRewind, {"-D", "/vol/pg/data", "--source-server", "host='10.0.0.1' dbname=postgres", "-P", "--no-ensure-shutdown"}));
+  EXPECT_TRUE(Ok(Tool::kInitdb, {"-D", "/vol/pg/data", "-k", "-E", "UTF8", "--locale=C.UTF-8", "-U",
+                                 "postgres", "--auth-local=peer", "--auth-host=scram-sha-256",
+                                 "--pwfile=/vol/pg/pw", "--no-instructions"}));
+  EXPECT_TRUE(Ok(Tool::kBasebackup,
+                 {"-D", "/vol/pg/data.new", "-d",
+                  "host=10.0.0.1 port=5432 user=mainstay sslmode=verify-full "
+                  "sslrootcert=/etc/mainstay/tls/ca.crt passfile=/vol/pg/pgpass application_name=b.5.x",
+                  "-X", "stream", "-c", "fast", "-P", "--no-slot", "-w"}));
+  EXPECT_TRUE(Ok(Tool::kRewind, {"-D", "/vol/pg/data", "--source-server", "host='10.0.0.1' dbname=postgres",
+                                 "-P", "--no-ensure-shutdown"}));
   EXPECT_TRUE(Ok(Tool::kControldata, {"/vol/pg/data"}));
   EXPECT_TRUE(Ok(Tool::kControldata, {"-D", "/vol/pg/data"}));
   EXPECT_TRUE(Ok(Tool::kWaldump, {"-p", "/vol/pg/data/pg_wal", "-t", "3", "-s", "0/3000028", "-n", "10"}));
@@ -78,8 +82,9 @@ TEST(ToolsTest, PostgresNeedsTheQuestion) {
 }
 
 TEST(ToolsTest, PathsStayBelowTheParent) {
-  for (const char* bad : {"/", "", "data", "/vol/pg", "/vol/pg/", "/vol/pgx/data", "/vol/pg/../x", "/vol/pg/data/..", "/vol/pg/./data",
-                          "/vol/pg//data", "/etc/passwd", "/etc/mainstay/tls", "/etc/mainstay/tls/../x", "/vol/pg/a\nb"}) {
+  for (const char* bad : {"/", "", "data", "/vol/pg", "/vol/pg/", "/vol/pgx/data", "/vol/pg/../x",
+                          "/vol/pg/data/..", "/vol/pg/./data", "/vol/pg//data", "/etc/passwd",
+                          "/etc/mainstay/tls", "/etc/mainstay/tls/../x", "/vol/pg/a\nb"}) {
     EXPECT_FALSE(CheckValue(Value::kPath, Rules(), bad)) << bad;
   }
   EXPECT_TRUE(CheckValue(Value::kPath, Rules(), "/vol/pg/data/..x"));
@@ -88,7 +93,8 @@ TEST(ToolsTest, PathsStayBelowTheParent) {
 }
 
 TEST(ToolsTest, SiblingsAreNeverTheDataDirectory) {
-  for (const char* bad : {"/vol/pg/data", "/vol/pg/data.", "/vol/pg/data/x", "/vol/pg/other", "/vol/pg/data.a/b", "/vol/pg/data.a/../data", "data.new"}) {
+  for (const char* bad : {"/vol/pg/data", "/vol/pg/data.", "/vol/pg/data/x", "/vol/pg/other",
+                          "/vol/pg/data.a/b", "/vol/pg/data.a/../data", "data.new"}) {
     EXPECT_EQ(Check(Tool::kRemoveStale, {bad}), 0) << bad;
   }
   EXPECT_EQ(Check(Tool::kRemoveStale, {}), -1);
@@ -96,9 +102,26 @@ TEST(ToolsTest, SiblingsAreNeverTheDataDirectory) {
 }
 
 TEST(ToolsTest, ConnectionStringsCarryNoPasswordsAndNoSurprises) {
-  for (const char* bad : {"", "password=x", "host=a password=x", "postgresql://u:p@h/db", "host=a options='-c x=y'", "service=x", "host", "host=a b",
-                          "host='a", "host=a\\ b", "passfile=/etc/shadow", "sslkey=/root/key", "dbname='host=a password=x'", "HOST=a",
-                          "dbname=postgres://u:p@h", "host = a", "host='a''b'", "require_auth=none", "host=a(password=x", "host=/run/../x/../y"}) {
+  for (const char* bad : {"",
+                          "password=x",
+                          "host=a password=x",
+                          "postgresql://u:p@h/db",
+                          "host=a options='-c x=y'",
+                          "service=x",
+                          "host",
+                          "host=a b",
+                          "host='a",
+                          "host=a\\ b",
+                          "passfile=/etc/shadow",
+                          "sslkey=/root/key",
+                          "dbname='host=a password=x'",
+                          "HOST=a",
+                          "dbname=postgres://u:p@h",
+                          "host = a",
+                          "host='a''b'",
+                          "require_auth=none",
+                          "host=a(password=x",
+                          "host=/run/../x/../y"}) {
     EXPECT_FALSE(CheckValue(Value::kConninfo, Rules(), bad)) << bad;
   }
   EXPECT_TRUE(CheckValue(Value::kConninfo, Rules(), "host='/run/postgresql' user=a  port=5432 "));

@@ -52,9 +52,10 @@ TEST(WireTest, RunToolHasExactlyItsStrings) {
   EXPECT_STREQ(request.args[0], "-D");
   EXPECT_STREQ(request.args[1], "/x");
   EXPECT_EQ(request.args[2], nullptr);
-  for (const std::string& bad : {RunTool(1, std::string("pass\0-D\0/x\0", 11)), RunTool(3, std::string("pass\0-D\0/x\0", 11)),
-                                 RunTool(2, std::string("pass\0-D\0/x", 10)), RunTool(0, ""), RunTool(65535, std::string(8000, 0)),
-                                 RunTool(wire::kMaxToolArgs + 1, std::string(wire::kMaxToolArgs + 2, 0)), std::string("short")}) {
+  for (const std::string& bad :
+       {RunTool(1, std::string("pass\0-D\0/x\0", 11)), RunTool(3, std::string("pass\0-D\0/x\0", 11)),
+        RunTool(2, std::string("pass\0-D\0/x", 10)), RunTool(0, ""), RunTool(65535, std::string(8000, 0)),
+        RunTool(wire::kMaxToolArgs + 1, std::string(wire::kMaxToolArgs + 2, 0)), std::string("short")}) {
     EXPECT_FALSE(wire::ParseRunTool(bad.data(), bad.size(), &request));
   }
   const std::string most = RunTool(wire::kMaxToolArgs, std::string(wire::kMaxToolArgs + 1, 0));
