@@ -276,9 +276,7 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
       s.open_epoch = 0;
       break;
     case EngineOp::kCheckpoint:
-      break;
     case EngineOp::kRemember:
-      if (s.db.empty) AnswerFreezeWaiters(c, true, "");  // without data the promise is all there is to freeze
       break;
   }
   if (op.op == EngineOp::kFreeze || op.op == EngineOp::kRemember || op.op == EngineOp::kPromote ||
@@ -301,9 +299,6 @@ void IngestEngine(Context& c, const EngineDone& e) {
   switch (op.op) {
     case EngineOp::kFollow:
       s.following_epoch = 0;
-      break;
-    case EngineOp::kRemember:
-      AnswerFreezeWaiters(c, false, e.detail);
       break;
     case EngineOp::kFreeze:
       AnswerFreezeWaiters(c, false, e.detail);

@@ -83,8 +83,6 @@ void IngestFreezeAsked(Context& c, const FreezeAsked& e) {
   m.detached = true;
   if (e.cause == Cause::kLost) Insert(&m.known, e.from);
   s.following_epoch = 0;
-  // Its turn: whoever answered with a freeze of its own at once would void it, and so on for ever.
-  if (e.from != c.set().self.name) s.next_attempt = std::max(s.next_attempt, c.now + c.set().freeze_wait * 2);
   if (again && s.saved.promised_to == m.promised_to) {
     c.out.push_back(AnswerFreeze{e.from, Answer(c, e, true, "")});
     return;

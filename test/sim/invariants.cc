@@ -187,19 +187,6 @@ void World::CheckLive() {
     good_since_ = -1;
     if (now_ - live_since_ > live_bound_) return Fail("liveness", why + " " + std::to_string((now_ - live_since_) / kSec) + " s after the last fault");
   }
-  // A new cluster that was founded but never opened, while another one became the real one: people throw it away.
-  if (present_ && !damaged_ && record_->epoch > 0 && (now_ - live_since_) / kSec == 15) {
-    for (int m = 0; m < plan_.members; m++) {
-      Node& n = nodes_[m];
-      if (!n.db.exists || n.db.running || n.db.log.end > 100 || record_->cluster_id.empty() || record_->cluster_id == "s" + std::to_string(n.db.system)) continue;
-      Trace(m, "PEOPLE throw away a cluster that was never opened");
-      NewData(m, 0, {});
-      n.db.exists = false;
-      n.durable.cluster_id.clear();
-      StopAgent(m);
-      Push(now_, Ev::kAgentStart, m);
-    }
-  }
   // People put right what they did: nobody stays fenced, the cluster is not paused.
   if ((now_ - live_since_) / kSec % 5 == 1) {
     for (int m = 0; m < plan_.members; m++) {
