@@ -13,7 +13,8 @@ void World::StartAgent(int m) {
   if (!n.node_up || n.agent_up) return;
   auto s = std::make_shared<election::Settings>();
   const bool fast = plan_.fast != 0;
-  if (n.nonce == 0 || plan_.Mistake() != M::kDupId) n.nonce = next_nonce_++;
+  // The incarnation is the shim's run: an agent that restarts beside a living shim is the same one and may adopt its database.
+  if (n.nonce == 0) n.nonce = next_nonce_++;
   s->cluster = "c";
   s->identity = plan_.Mistake() == M::kDupId ? std::string("x_u_1") : n.name + "_u" + std::to_string(m) + "_" + std::to_string(n.nonce);
   s->self.name = n.name;
@@ -50,6 +51,7 @@ void World::StartAgent(int m) {
     else stepped_ = nullptr;
   }
   Trace(m, "AGENT starts as %s", s->identity.c_str());
+  if (n.shim.armed) Deliver(m, election::FenceArmed{Local(m, n.shim.deadline), n.shim.epoch}, 0, n.agent_gen);
   Push(now_, Ev::kWake, m, -1, ++n.wake_gen);
   Push(now_ + fault_.Between(0, heartbeat_), Ev::kHeartbeat, m, -1, n.agent_gen);
   Push(now_ + kMs, Ev::kProbe, m, -1, n.agent_gen);

@@ -100,6 +100,7 @@ void World::KillNode(int m) {
   n.db.dead = false;
   n.shim.armed = n.shim.paused = n.agent_paused = false;
   n.shim.term = n.shim.epoch = 0;
+  n.nonce = 0;  // the next shim is another incarnation
   n.shim.timer++;
   for (int w = 0; w < 3; w++) n.pauses[w] = 0;
   n.shim_deferred.clear();
