@@ -112,6 +112,8 @@ class PostgresEngine : public Engine {
   absl::StatusOr<uint32_t> StartAs(shim::StartKind kind, election::Epoch epoch, MonoTime deadline);
   absl::Status StartDetached(MonoTime deadline);  // as a standby that streams from nobody; accepts connections at the end
   absl::Status StartPrimary(election::Epoch epoch, MonoTime deadline);
+  absl::StatusOr<uint32_t> StartArmed(election::Epoch epoch, MonoTime deadline);
+  void Notice(const shim::State& state);
   absl::Status StopClean(MonoTime deadline);      // fast shutdown, then kill
   absl::StatusOr<LogEnd> EndOfStopped(MonoTime deadline);
   absl::StatusOr<LogEnd> FinishOpening(const election::Engine& op, uint32_t old_timeline, MonoTime deadline);
@@ -171,7 +173,7 @@ class PostgresEngine : public Engine {
   void ReadReplicas(MonoTime deadline, election::DbReport* report, Details* details);
   void KeepStandbys(election::DbReport* report) const;
   void ReadPending(MonoTime deadline, Details* details);
-  void CleanUp(const election::DbReport& report);
+  void CleanUp(const election::DbReport& report, MonoTime deadline);
   void GuardSettings(const std::string& sync_in_force);
   void Identify(election::DbReport* report);
 
@@ -198,6 +200,7 @@ class PostgresEngine : public Engine {
   uint32_t accepted_starts_ = 0;  // the last start of which a session was had
   bool waits_proven_ = false;     // commits of this start wait for standbys: seen, or so since it started
   int fresh_failures_ = 0;        // a clone that did not become consistent
+  std::optional<shim::Armed> armed_;  // the last deadline that the shim was seen to hold
   MonoTime next_login_;
   election::Verdict login_verdict_ = election::Verdict::kOk;
   MonoTime next_cleanup_;

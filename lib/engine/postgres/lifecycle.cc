@@ -52,9 +52,28 @@ absl::Status PostgresEngine::StartDetached(MonoTime deadline) {
   return Explain(&shim_, dir_, WaitAccepting(options_.socket_dir, starts, deadline));
 }
 
+void PostgresEngine::Notice(const shim::State& state) {
+  if (state.armed.has_value()) armed_ = state.armed;
+}
+
+// The shim forgets its deadline when the database ends. The one it held is still what the election asked for, so the same
+// moment (never a later one) is armed again; a renewal extends it as usual. Otherwise a renewal is waited for.
+absl::StatusOr<uint32_t> PostgresEngine::StartArmed(election::Epoch epoch, MonoTime deadline) {
+  const MonoTime patience = std::min(deadline, BootClock().Now() + seconds(3));
+  for (bool again = false;; again = true) {
+    const auto starts = StartAs(shim::StartKind::kPrimary, epoch, deadline);
+    if (starts.ok() || shim::RefusalCode(starts.status()) != shim::wire::Code::kNotArmed) return starts;
+    if (!again && armed_.has_value() && armed_->epoch == epoch && armed_->until > BootClock().Now()) {
+      if (shim_.Arm(armed_->until, epoch, deadline).ok()) continue;
+    }
+    if (BootClock().Now() >= patience) return starts;
+    MAINSTAY_RETURN_IF_ERROR(canceller_.Sleep(milliseconds(20), deadline));
+  }
+}
+
 absl::Status PostgresEngine::StartPrimary(election::Epoch epoch, MonoTime deadline) {
   MAINSTAY_RETURN_IF_ERROR(dir_.SetStandbySignal(false));
-  MAINSTAY_ASSIGN_OR_RETURN(const uint32_t starts, StartAs(shim::StartKind::kPrimary, epoch, deadline));
+  MAINSTAY_ASSIGN_OR_RETURN(const uint32_t starts, StartArmed(epoch, deadline));
   Say("opening: crash recovery");
   const absl::Status status = Explain(&shim_, dir_, WaitAccepting(options_.socket_dir, starts, deadline));
   Say("");
@@ -66,6 +85,7 @@ absl::StatusOr<LogEnd> PostgresEngine::Reopen(const election::Engine& op, MonoTi
   BeginOperation();
   MAINSTAY_RETURN_IF_ERROR(SaveMemory(op.memory));
   MAINSTAY_ASSIGN_OR_RETURN(const shim::State state, shim_.GetState(deadline));
+  Notice(state);
   LoadRole();
   if (!state.running()) {
     if (dir_.Empty()) return absl::FailedPreconditionError("there are no data to open");
@@ -144,6 +164,8 @@ absl::Status PostgresEngine::Checkpoint(MonoTime deadline) {
 absl::Status PostgresEngine::Restart(MonoTime deadline) {
   BeginOperation();
   LoadRole();
+  MAINSTAY_ASSIGN_OR_RETURN(const shim::State state, shim_.GetState(deadline));
+  Notice(state);
   MAINSTAY_ASSIGN_OR_RETURN(const bool standby, InRecovery(deadline));
   const RoleState before = role_;
   MAINSTAY_RETURN_IF_ERROR(StopClean(deadline));

@@ -199,14 +199,14 @@ void PostgresEngine::GuardSettings(const std::string& sync_in_force) {
 }
 
 // Former data directories go once the new one streams. A bite at a time: probes must not wait.
-void PostgresEngine::CleanUp(const DbReport& report) {
+void PostgresEngine::CleanUp(const DbReport& report, MonoTime deadline) {
   const MonoTime now = BootClock().Now();
   if (report.streaming_from.empty() || now < next_cleanup_) return;
-  next_cleanup_ = now + seconds(10);
+  next_cleanup_ = now + seconds(5);
   const std::vector<std::string> old = dir_.OldOnes();
   if (old.empty()) return;
-  const absl::Status status = shim_.RemoveStale(old.front(), now + milliseconds(300));
-  Log(LogLevel::kInfo, "postgres", "the new data stream: removing the former ones", {{"directory", old.front()}, {"result", status}});
+  const absl::Status status = shim_.RemoveStale(old.front(), std::max(now + milliseconds(100), deadline - milliseconds(100)));
+  if (status.ok()) Log(LogLevel::kInfo, "postgres", "the new data stream: the former ones are removed", {{"directory", old.front()}});
 }
 
 // No answer of the reserved session: is it starting, full, or hung?
@@ -282,7 +282,7 @@ void PostgresEngine::ProbeRunning(const shim::State& state, MonoTime deadline, D
     details_ = std::move(details);
   }
   GuardSettings(rows->text(0, kSyncNames));
-  CleanUp(*report);
+  CleanUp(*report, deadline);
 }
 
 DbReport PostgresEngine::Probe(MonoTime deadline) {
@@ -291,6 +291,7 @@ DbReport PostgresEngine::Probe(MonoTime deadline) {
   report.at = BootClock().Now();
   const auto state = shim_.GetState(deadline);
   if (!state.ok()) return report;
+  Notice(*state);
   Identify(&report);
   if (!state->running()) {
     ProbeStopped(*state, &report);

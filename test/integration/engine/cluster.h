@@ -69,6 +69,8 @@ class Node {
   // "" when it succeeded, else the message; at most `within`.
   std::string TrySql(const std::string& sql, Duration within, std::string* value = nullptr);
   std::vector<pid_t> Processes();  // of the database; the postmaster first
+  // The process with `title` in its title and, if given, this id in the shim's PID namespace; 0 when there is none.
+  pid_t Find(const std::string& title, pid_t inside = 0);
 
   const std::string name;
   const std::string dir;

@@ -121,7 +121,9 @@ TEST(Faults, ACrashedBackendEndsTheDatabase) {
   c.Open(0);
   Node& a = c[0];
   a.Probe();
-  kill(a.Processes().back(), SIGKILL);
+  const pid_t victim = a.Find("walwriter");
+  ASSERT_GT(victim, 0);
+  kill(victim, SIGKILL);
   a.ProbeUntil([](const auto& p) { return p.state == DbState::kDead; });
 }
 
