@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "lib/base/random.h"
 #include "lib/engine/fake/fake_engine.h"
 #include "lib/engine/postgres/engine.h"
 
@@ -86,9 +85,9 @@ EngineDeadlines BuildDeadlines(const Config& config) {
   return d;
 }
 
-DriverOptions BuildDriverOptions(const Config& config, const std::string& nonce) {
+DriverOptions BuildDriverOptions(const Config& config, const std::string& incarnation) {
   auto settings = std::make_shared<election::Settings>(config.settings);
-  settings->identity = config.name + "_" + (config.uid.empty() ? RandomHex(4) : config.uid) + "_" + nonce;
+  settings->identity = config.name + "_" + (config.uid.empty() ? "local" : config.uid) + "_" + incarnation;
   DriverOptions o;
   o.settings = std::move(settings);
   o.heartbeat = config.heartbeat;

@@ -22,7 +22,7 @@ struct BuiltEngine {
 };
 absl::StatusOr<BuiltEngine> BuildEngine(const Config& config);
 
-DriverOptions BuildDriverOptions(const Config& config, const std::string& nonce);
+DriverOptions BuildDriverOptions(const Config& config, const std::string& incarnation);
 EngineDeadlines BuildDeadlines(const Config& config);
 
 // PeerLink over gRPC.

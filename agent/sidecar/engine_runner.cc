@@ -328,6 +328,9 @@ void EngineRunner::FinishedProbe(const Job& job, DbReport report) {
 
 void EngineRunner::Judge(DbReport report, MonoTime ended) {
   report.verdict = tracker_.Add({report.at, ended, report.state, report.verdict});
+  // Engines tell of traffic while there is a stream; that it broke does not unmake what was seen of it. Suspicion wants
+  // both lock and stream silent for S.
+  report.stream_at = std::max(report.stream_at, last_.stream_at);
   last_ = report;
   sink_.report(std::move(report));
 }

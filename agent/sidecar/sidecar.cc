@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <thread>
@@ -55,6 +56,7 @@ class Sidecar {
 
  private:
   absl::StatusOr<election::Memory> LoadMemory();
+  std::string Incarnation() const;
   void AwaitSignal();
   void OnSignal(int signal);
   void AwaitHandover(MonoTime until);
@@ -104,6 +106,22 @@ absl::StatusOr<election::Memory> Sidecar::LoadMemory() {
   }
 }
 
+// What tells this incarnation of the member from others: the run of the shim, that is of everything that may still write. An
+// agent that restarts beside its shim is the same holder (the engine's lock on the data directory keeps a second one out),
+// so it finds its lock and takes the running database over; with another shim no database of before lives.
+std::string Sidecar::Incarnation() const {
+  if (config_.engine == EngineKind::kFake) return nonce_;
+  shim::Client client(config_.shim_socket);
+  const absl::StatusOr<shim::State> state = client.GetState(loop_.Now() + seconds(1));
+  if (!state.ok()) {
+    Log(mainstay::LogLevel::kWarn, "agent", "the shim does not answer yet: a new incarnation", {{"error", state.status()}});
+    return nonce_;
+  }
+  char text[20];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(state->nonce));
+  return std::string("s") + text;
+}
+
 absl::Status Sidecar::Build() {
   signals_.add(SIGTERM);
   signals_.add(SIGINT);
@@ -141,7 +159,7 @@ absl::Status Sidecar::Build() {
   parts.publisher = &publisher_;
   parts.instruments = &instruments_;
   parts.audit = audit_.get();
-  driver_ = std::make_unique<Driver>(BuildDriverOptions(config_, nonce_), parts, *std::move(memory));
+  driver_ = std::make_unique<Driver>(BuildDriverOptions(config_, Incarnation()), parts, *std::move(memory));
   driver_->SetReload([this] { return Reload(); });
   port_ = std::make_unique<AgentPort>(&loop_, driver_.get(), [this] { return loop_.turned_at(); });
   absl::StatusOr<std::unique_ptr<Faces>> faces = Faces::Start(io_, config_, port_.get(), &instruments_, audit_.get());

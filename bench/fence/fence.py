@@ -90,8 +90,11 @@ class Renewal(threading.Thread):
         self.start()
 
     def run(self):
-        while not self.over.wait(0.1):
-            self.link.arm(now() + self.horizon, self.epoch)
+        try:
+            while not self.over.wait(0.1):
+                self.link.arm(now() + self.horizon, self.epoch)
+        except (Closed, Refused) as e:
+            print(f"renewal of epoch {self.epoch} ended: {e!r}", file=sys.stderr)
 
     def stop(self):
         self.over.set()
@@ -141,16 +144,22 @@ def main():
     shared = mmap.mmap(-1, 16 * args.writers)
     processes = [multiprocessing.Process(target=writer, args=(i, shared, s.volume), daemon=True) for i in range(args.writers)]
     burners = [subprocess.Popen(["nice", "-n", "20", "/usr/bin/python3", "-c", "while True: pass"]) for _ in range(args.starve)]
+    rows = []
     try:
         for p in processes:
             p.start()
-        rows = [one_fence(s, l, shared, args, i + 1) for i in range(args.fences)]
+        for i in range(args.fences):
+            rows.append(one_fence(s, l, shared, args, i + 1))
+    except SystemExit as e:  # interrupted: what was measured is still worth showing
+        print(f"stopped after {len(rows)} fences: {e}", file=sys.stderr)
     finally:
         for b in burners:
             b.kill()
         for p in processes:
             p.terminate()
         s.stop()
+    if not rows:
+        sys.exit(2)
     report(args, rows)
 
 
@@ -170,7 +179,7 @@ def report(args, rows):
     if args.json:
         with open(args.json, "w") as f:
             json.dump(out, f, indent=1)
-    sys.exit(1 if out["acks_after_empty"] else 0)
+    sys.exit(1 if out["acks_after_empty"] or len(rows) < args.fences else 0)
 
 
 if __name__ == "__main__":

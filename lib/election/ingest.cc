@@ -194,7 +194,9 @@ void IngestDb(Context& c, const DbReport& e) {
     s.memory.lineage = e.streaming_epoch;
   }
   // Nothing was learned of the standbys: that is not "none streams", which would empty the sync set.
-  if (s.open_epoch == 0 || e.state == DbState::kUnknown) return;
+  // No answer is not "nobody streams": a database that hangs keeps its sync set until it is killed.
+  const bool mute = e.state != DbState::kRunning || e.verdict == Verdict::kHung || e.verdict == Verdict::kUnknown;
+  if (s.open_epoch == 0 || mute) return;
   for (auto& h : s.standbys) h.streaming = false;
   for (const Standby& b : e.standbys) {
     auto it = std::lower_bound(s.standbys.begin(), s.standbys.end(), b.name,
@@ -276,7 +278,9 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
       s.open_epoch = 0;
       break;
     case EngineOp::kCheckpoint:
+      break;
     case EngineOp::kRemember:
+      if (s.db.empty) AnswerFreezeWaiters(c, true, "");  // without data the promise is all there is to freeze
       break;
   }
   if (op.op == EngineOp::kFreeze || op.op == EngineOp::kRemember || op.op == EngineOp::kPromote ||
@@ -299,6 +303,9 @@ void IngestEngine(Context& c, const EngineDone& e) {
   switch (op.op) {
     case EngineOp::kFollow:
       s.following_epoch = 0;
+      break;
+    case EngineOp::kRemember:
+      AnswerFreezeWaiters(c, false, e.detail);
       break;
     case EngineOp::kFreeze:
       AnswerFreezeWaiters(c, false, e.detail);

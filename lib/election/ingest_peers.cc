@@ -83,12 +83,14 @@ void IngestFreezeAsked(Context& c, const FreezeAsked& e) {
   m.detached = true;
   if (e.cause == Cause::kLost) Insert(&m.known, e.from);
   s.following_epoch = 0;
+  // Its turn: whoever answered with a freeze of its own at once would void it, and so on for ever.
+  if (e.from != c.set().self.name) s.next_attempt = std::max(s.next_attempt, c.now + c.set().freeze_wait * 2);
   if (again && s.saved.promised_to == m.promised_to) {
     c.out.push_back(AnswerFreeze{e.from, Answer(c, e, true, "")});
     return;
   }
   s.freeze_waiters.push_back(e);
-  if (s.phase == Phase::kFreezing)
+  if (s.phase == Phase::kFreezing && e.epoch > s.attempt.epoch)
     SetPhase(c, Phase::kReplica);  // a higher epoch than mine: my attempt is void
   if (!EngineIdle(s) && s.engine.op == EngineOp::kFreeze && s.engine.epoch == e.epoch) return;
   Engine op;

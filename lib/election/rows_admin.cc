@@ -81,7 +81,7 @@ bool StandbyStreams(const State& s, const Name& name) {
 }
 bool SwitchoverImpossible(const Context& c) {
   const State& s = c.s;
-  if (!AdminIs(s, AdminKind::kSwitchover) || !c.set().database) return false;
+  if (!AdminIs(s, AdminKind::kSwitchover) || s.handover_step != 0 || !c.set().database) return false;
   return s.admin->target.empty() ? BestSuccessor(s).empty() : !StandbyStreams(s, s.admin->target);
 }
 bool SwitchoverAsked(const Context& c) {

@@ -73,6 +73,7 @@ bool FollowDue(const Context& c) {
   // that epoch or later.
   if (s.view->epoch < s.memory.promised && !Mistake(M::kNoSup)) return false;
   if (!s.memory.promised_to.empty() && s.view->epoch == s.memory.promised &&
+      s.view->durability != Durability::kAsync &&
       s.memory.promised_to != s.view->holder_name)
     return false;
   const Member* leader = s.view->FindMember(s.view->holder_name);

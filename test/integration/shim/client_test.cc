@@ -54,6 +54,7 @@ class ShimTest : public testing::Test {
   void Spawn() {
     const std::string socket = Socket(), bin = base_ + "/bin", data = Data();
     pid_ = fork();
+    ASSERT_GE(pid_, 0);
     if (pid_ == 0) {
       if (geteuid() == 0) {
         execl(MAINSTAY_SHIM, "mainstay-shim", "--socket", socket.c_str(), "--bin-dir", bin.c_str(),

@@ -91,7 +91,9 @@ std::vector<Name> SimCluster::names() const {
 std::shared_ptr<const election::Settings> SimCluster::Settings(const Name& name) {
   auto s = std::make_shared<election::Settings>();
   s->cluster = "sim";
-  s->identity = name + "_u_" + std::to_string(next_nonce_++);
+  // As the sidecar does it: the incarnation is the shim's, so it outlives a restart of the agent.
+  if (shim_nonce_[name] == 0) shim_nonce_[name] = next_nonce_++;
+  s->identity = name + "_u_" + std::to_string(shim_nonce_[name]);
   s->self.name = name;
   s->self.peer_address = node(name).address;
   s->self.db_address = "db:" + name;
@@ -175,6 +177,7 @@ void SimCluster::StopAgent(const Name& name) {
 void SimCluster::KillNode(const Name& name) {
   StopAgent(name);
   world_->Kill(name);
+  shim_nonce_[name] = 0;
 }
 
 void SimCluster::Freeze(const Name& name) {

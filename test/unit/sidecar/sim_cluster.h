@@ -50,7 +50,9 @@ class SimFence : public FencePort {
   }
   void Connect(bool connected) {
     connected_ = connected;
-    if (sink_ != nullptr) sink_->OnShim({connected, world_->Running(name_), until_}, false);
+    if (sink_ == nullptr) return;
+    sink_->OnShim({connected, world_->Running(name_), until_}, false);
+    if (connected && until_ > loop_->Now()) sink_->OnArmed(until_, epoch_);
   }
   int kills() const { return kills_; }
   int fenced() const { return fenced_; }
@@ -153,6 +155,7 @@ class SimCluster {
   std::vector<std::unique_ptr<Node>> dead_;  // callbacks of the past may still point to them
   std::set<std::pair<election::Name, election::Name>> cut_;
   int next_nonce_ = 1;
+  std::map<election::Name, int> shim_nonce_;
   int next_request_ = 1;
 };
 
