@@ -39,7 +39,7 @@ class Admin(ClusterCase):
         self.finish(load)
 
     def test_pause_and_resume(self):
-        """While paused nobody is replaced: the crashed primary is restarted in place or stays down; after resume all is well."""
+        """While paused nobody is replaced, also when the primary's whole node dies; after resume all is well."""
         load, primary = self.start_load(), self.c.primary()
         primary.ctl("pause")
         self.c.wait("all know of it", lambda: all((s or {}).get("paused") for s in self.c.statuses().values()), BOUND)
@@ -48,9 +48,9 @@ class Admin(ClusterCase):
         time.sleep(6)
         self.assertIsNone(self.c.primary())
         primary.start()
-        self.assertTrue(load.wait_acked(after_ns=since + 50_000_000, count=3, timeout=BOUND), self.c.describe())
-        self.assertIs(self.c.primary(), primary)
+        self.c.wait("its agent answers", primary.status, BOUND)
         primary.ctl("resume")
+        self.assertTrue(load.wait_acked(after_ns=since + 50_000_000, count=3, timeout=BOUND), self.c.describe())
         self.c.wait("all know of it", lambda: not any((s or {"paused": 1}).get("paused") for s in self.c.statuses().values()), BOUND)
         self.finish(load)
 

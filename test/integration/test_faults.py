@@ -43,9 +43,11 @@ class Faults(ClusterCase):
         """All of its processes: neither writes nor replication, while agent and shim are well."""
         load, old = self.start_load(), self.c.primary()
         since = now_ns()
+        pid = old.postmaster_pid()
         old.pause_database()
-        self.replaced(load, old, since)
-        old.resume_database()  # if there is anything left to resume: it was killed
+        # Another one, or the same one killed and opened again in place.
+        self.assertTrue(load.wait_acked(after_ns=since + 500_000_000, count=5, timeout=BOUND), self.c.describe())
+        self.assertNotEqual(old.postmaster_pid(), pid)
         self.finish(load)
 
     def test_kill_agent(self):
