@@ -93,6 +93,10 @@ void EngineRunner::Do(election::Engine op, std::string cluster_id) {
       AnswerOp(refused, false, "the engine's thread hangs in an earlier operation");
       return;
     }
+    const EngineOp wanted = next_op_->op.op;
+    const bool patient = wanted == EngineOp::kRemember || wanted == EngineOp::kSetSync || wanted == EngineOp::kCheckpoint;
+    // House-keeping never cuts off what an administrator asked for (a restart): it waits until that ends, by its own deadline.
+    if (current_->kind == Kind::kTask && patient) return;
     if (current_->kind == Kind::kProbe) {
       // Usually done in a few ms: worth waiting for. Not when the database hangs.
       const uint64_t serial = current_->serial;

@@ -162,6 +162,8 @@ absl::StatusOr<std::string> BuildConf(const ConfInput& input, const RoleState& r
   MAINSTAY_RETURN_IF_ERROR(preset("tcp_keepalives_idle", "10"));
   MAINSTAY_RETURN_IF_ERROR(preset("tcp_keepalives_interval", "5"));
   MAINSTAY_RETURN_IF_ERROR(preset("tcp_keepalives_count", "3"));
+  // After a crash one syncfs instead of an fsync of each file: a restart in place in half the time (docs/POSTGRES.md).
+  if (input.version >= 14) MAINSTAY_RETURN_IF_ERROR(preset("recovery_init_sync_method", "syncfs"));
   absl::StrAppend(&out, "\n# from the configuration\n");
   for (const auto& [name, value] : s.parameters) MAINSTAY_RETURN_IF_ERROR(Put(&out, absl::AsciiStrToLower(name), value));
   absl::StrAppend(&out, "\n# kept by Mainstay\n");

@@ -141,7 +141,15 @@ absl::StatusOr<PidFile> ParsePidFile(absl::string_view text) {
   if (lines.size() > 1) out.data_dir = std::string(absl::StripAsciiWhitespace(lines[1]));
   if (lines.size() > 3 && !absl::SimpleAtoi(absl::StripAsciiWhitespace(lines[3]), &out.port)) out.port = 0;
   if (lines.size() > 4) out.socket_dir = std::string(absl::StripAsciiWhitespace(lines[4]));
+  if (lines.size() > 7) out.status = std::string(absl::StripAsciiWhitespace(lines[7]));
   return out;
+}
+
+std::string DataDir::PostmasterStatus() const {
+  const auto text = ReadFile(path_ + "/postmaster.pid", 4096);
+  if (!text.ok()) return "";
+  const auto file = ParsePidFile(*text);
+  return file.ok() ? file->status : "";
 }
 
 absl::Status DataDir::CheckUnused() const {

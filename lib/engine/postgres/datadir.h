@@ -57,6 +57,9 @@ class DataDir {
   // OK when no postmaster that is not ours uses it (call only while the shim runs none). FailedPrecondition tells who does.
   absl::Status CheckUnused() const;
 
+  // What the postmaster itself says of its state; "" when there is nothing to read.
+  std::string PostmasterStatus() const;
+
   std::vector<std::string> OldOnes() const;  // <data>.old-*, oldest first
   absl::StatusOr<uint64_t> FreeBytes() const;  // of the volume
 
@@ -77,6 +80,7 @@ struct PidFile {
   std::string data_dir;
   int port = 0;
   std::string socket_dir;
+  std::string status;  // "starting", "stopping", "ready", "standby"; "" not written yet
 };
 absl::StatusOr<PidFile> ParsePidFile(absl::string_view text);
 

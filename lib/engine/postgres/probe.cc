@@ -101,7 +101,7 @@ Verdict PostgresEngine::ProbeLogin(MonoTime deadline) {
   const Duration took = BootClock().Now() - login_.busy_since();
   if (absl::IsCancelled(status)) return login_verdict_;
   if (absl::IsDeadlineExceeded(status)) {
-    login_verdict_ = took > options_.login_patience ? Verdict::kHung : Verdict::kSaturated;
+    if (took > milliseconds(500)) login_verdict_ = took > options_.login_patience ? Verdict::kHung : Verdict::kSaturated;
     return login_verdict_;
   }
   if (status.ok()) {
