@@ -54,7 +54,7 @@ def acknowledged(shared, writers):
 
 def quantiles(values):
     v = sorted(values)
-    return {"p50": statistics.median(v), "p99": v[min(len(v) - 1, int(len(v) * 0.99))], "max": v[-1], "min": v[0]}
+    return {"p50": statistics.median(v), "p99": v[-(-len(v) * 99 // 100) - 1], "max": v[-1], "min": v[0]}
 
 
 def set_up(args):
