@@ -153,6 +153,7 @@ def main():
     except SystemExit as e:  # interrupted: what was measured is still worth showing
         print(f"stopped after {len(rows)} fences: {e}", file=sys.stderr)
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not cut the cleaning up short
         for b in burners:
             b.kill()
         for p in processes:
