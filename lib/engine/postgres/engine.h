@@ -130,6 +130,7 @@ class PostgresEngine : public Engine {
   absl::Status MarkEpoch(election::Epoch epoch, MonoTime deadline);
   absl::Status KeepSlots(const std::vector<election::Member>& peers, bool drop_strangers, MonoTime deadline);
   void CheckpointInBackground();
+  void SettleAsPrimary(MonoTime deadline);
   absl::StatusOr<Position> PrimaryPosition(MonoTime deadline);
 
   // sync.cc
@@ -199,6 +200,7 @@ class PostgresEngine : public Engine {
   uint32_t last_timeline_ = 0;
   uint32_t accepted_starts_ = 0;  // the last start of which a session was had
   bool waits_proven_ = false;     // commits of this start wait for standbys: seen, or so since it started
+  bool settle_due_ = false;       // just opened: slots and a checkpoint are still to be made
   int fresh_failures_ = 0;        // a clone that did not become consistent
   std::optional<shim::Armed> armed_;  // the last deadline that the shim was seen to hold
   MonoTime next_login_;

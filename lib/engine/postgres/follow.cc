@@ -99,6 +99,7 @@ absl::Status PostgresEngine::FollowRunning(Connection* session, const Target& ta
   if (!same && !role_.primary_conninfo.empty()) {
     // What still comes from a former leader must not come after the comparison.
     MAINSTAY_RETURN_IF_ERROR(SetRole(StandbyRole(role_.epoch)));
+    MAINSTAY_RETURN_IF_ERROR(ReloadConf(deadline));
     MAINSTAY_RETURN_IF_ERROR(Detach(std::min(deadline, BootClock().Now() + std::chrono::seconds(5))));
   }
   MAINSTAY_ASSIGN_OR_RETURN(const Position at, StandbyPosition(deadline));

@@ -84,7 +84,6 @@ absl::Status PostgresEngine::UnblockReplay(MonoTime began, int* stage, MonoTime 
 
 absl::Status PostgresEngine::Detach(MonoTime deadline) {
   const MonoTime began = BootClock().Now();
-  MAINSTAY_RETURN_IF_ERROR(ReloadConf(deadline));
   // Bounded apart, so that a conflict can be ended within the deadline.
   absl::Status reread = ConfirmReread(std::min(deadline, began + milliseconds(150)));
   int stage = 0;
@@ -117,11 +116,13 @@ absl::Status PostgresEngine::Detach(MonoTime deadline) {
 
 absl::StatusOr<LogEnd> PostgresEngine::Freeze(const election::Memory& memory, MonoTime deadline) {
   BeginOperation();
-  // The promise first: from here on this member streams from nobody of a lower epoch, also after a crash right now.
-  MAINSTAY_RETURN_IF_ERROR(SaveMemory(memory));
-  if (dir_.Empty()) return absl::FailedPreconditionError("there are no data: nothing to freeze");
+  if (dir_.Empty()) {
+    MAINSTAY_RETURN_IF_ERROR(SaveMemory(memory));
+    return absl::FailedPreconditionError("there are no data: nothing to freeze");
+  }
   MAINSTAY_ASSIGN_OR_RETURN(const shim::State state, shim_.GetState(deadline));
   if (!state.running()) {
+    MAINSTAY_RETURN_IF_ERROR(SaveMemory(memory));
     MAINSTAY_RETURN_IF_ERROR(StartDetached(deadline));
   } else {
     LoadRole();
@@ -134,6 +135,9 @@ absl::StatusOr<LogEnd> PostgresEngine::Freeze(const election::Memory& memory, Mo
     MAINSTAY_ASSIGN_OR_RETURN(const bool standby, InRecovery(deadline));
     if (!standby) return absl::FailedPreconditionError("this database is a primary: it cannot be frozen, only stopped");
     MAINSTAY_RETURN_IF_ERROR(SetRole(StandbyRole(role_.epoch)));
+    MAINSTAY_RETURN_IF_ERROR(ReloadConf(deadline));
+    // The promise is durable before the answer; the stream ends meanwhile.
+    MAINSTAY_RETURN_IF_ERROR(SaveMemory(memory));
     MAINSTAY_RETURN_IF_ERROR(Detach(deadline));
   }
   MAINSTAY_ASSIGN_OR_RETURN(const Position at, StandbyPosition(deadline));

@@ -271,6 +271,7 @@ void PostgresEngine::ProbeRunning(const shim::State& state, MonoTime deadline, D
   } else {
     ReadPrimary(*rows, report, &details);
     ReadReplicas(deadline, report, &details);
+    SettleAsPrimary(deadline);
   }
   ReadPending(deadline, &details);
   last_offset_ = std::max(report->offset, report->timeline == last_timeline_ ? last_offset_ : 0);

@@ -36,9 +36,9 @@ absl::Status PostgresEngine::TriggerPromotion(MonoTime deadline) {
   }
 }
 
-// In the log itself: which epoch what follows belongs to.
+// In the log itself: which epoch what follows belongs to. Not waited for: the next commit flushes it.
 absl::Status PostgresEngine::MarkEpoch(election::Epoch epoch, MonoTime deadline) {
-  return Sql("SELECT pg_catalog.pg_logical_emit_message(true, 'mainstay', $1)", {absl::StrCat("epoch ", epoch, " primary ", options_.member)},
+  return Sql("SELECT pg_catalog.pg_logical_emit_message(false, 'mainstay', $1)", {absl::StrCat("epoch ", epoch, " primary ", options_.member)},
              deadline)
       .status();
 }
@@ -93,6 +93,15 @@ void PostgresEngine::CheckpointInBackground() {
   }
 }
 
+void PostgresEngine::SettleAsPrimary(MonoTime deadline) {
+  if (!settle_due_) return;
+  settle_due_ = false;
+  if (absl::Status slots = KeepSlots(peers_, true, deadline); !slots.ok()) {
+    Log(LogLevel::kWarn, "postgres", "not every member has its slot", {{"error", slots}});
+  }
+  CheckpointInBackground();
+}
+
 // What Promote and Reopen have in common once the database writes. Names are in the file; nothing depends on what follows but
 // the return of the others.
 absl::StatusOr<LogEnd> PostgresEngine::FinishOpening(const election::Engine& op, uint32_t old_timeline, MonoTime deadline) {
@@ -111,10 +120,9 @@ absl::StatusOr<LogEnd> PostgresEngine::FinishOpening(const election::Engine& op,
   }
   last_offset_ = end.offset;
   last_timeline_ = end.timeline;
-  if (absl::Status slots = KeepSlots(op.peers, true, deadline); !slots.ok()) {
-    Log(LogLevel::kWarn, "postgres", "not every member has its slot", {{"error", slots}});
-  }
-  CheckpointInBackground();
+  // Slots and a checkpoint cost tens of milliseconds and nobody waits for them: the next probe sees to both. Until then
+  // wal_keep_size holds what the others need.
+  settle_due_ = true;
   return end;
 }
 

@@ -56,6 +56,7 @@ void PostgresEngine::DropSessions() {
   login_.Close();
   background_.Close();
   waits_proven_ = false;
+  settle_due_ = false;
   next_details_ = MonoTime();
   next_login_ = MonoTime();
   login_verdict_ = election::Verdict::kOk;
