@@ -15,6 +15,38 @@ using election::Verdict;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+// Freeze, promote, follow: leadership goes from one member to the other and back, under a new epoch each time.
+void ThereAndBack(Cluster* cluster) {
+  Cluster& c = *cluster;
+  Node &b = c[1], &d = c[2];
+  MonoTime t;
+  std::vector<double> freezes, promotions, follows;
+  for (election::Epoch epoch = 2; epoch <= 5; ++epoch) {
+    Node& next = epoch % 2 == 0 ? b : d;
+    Node& other = epoch % 2 == 0 ? d : b;
+    if (epoch > 2) ASSERT_OK(other.engine->Stop(In(seconds(10))));
+    t = BootClock().Now();
+    const auto frozen = next.engine->Freeze(c.MemoryOf(epoch), In(seconds(5)));
+    ASSERT_TRUE(frozen.ok()) << frozen.status() << next.LogTail();
+    freezes.push_back(Ms(BootClock().Now() - t));
+    const auto op = c.Op(EngineOp::kPromote, epoch);
+    t = BootClock().Now();
+    const auto promoted = next.engine->Promote(op, In(seconds(5)));
+    ASSERT_TRUE(promoted.ok()) << promoted.status() << next.LogTail();
+    promotions.push_back(Ms(BootClock().Now() - t));
+    EXPECT_EQ(promoted->timeline, static_cast<uint32_t>(epoch));
+    EXPECT_GE(promoted->offset, frozen->offset);
+    next.Sql("INSERT INTO t VALUES (" + std::to_string(-epoch) + ")");
+    t = BootClock().Now();
+    c.FollowAndStream(other, next, epoch);
+    follows.push_back(Ms(BootClock().Now() - t));
+    EXPECT_EQ(other.Probe().system_id, c.cluster_id);
+  }
+  Say("freeze", freezes);
+  Say("promote", promotions);
+  Say("follow of a former primary or standby until it streams", follows);
+}
+
 TEST(Basics, FoundCloneFollowPromoteAndBack) {
   Cluster c;
   Node &a = c[0], &b = c[1], &d = c[2];
@@ -63,33 +95,7 @@ TEST(Basics, FoundCloneFollowPromoteAndBack) {
 
   // Freeze both, promote one, the others follow; there and back.
   ASSERT_OK(a.engine->Stop(In(seconds(10))));
-  std::vector<double> freezes, promotions, follows;
-  Node* primary = &a;
-  (void)primary;
-  for (election::Epoch epoch = 2; epoch <= 5; ++epoch) {
-    Node& next = epoch % 2 == 0 ? b : d;
-    Node& other = epoch % 2 == 0 ? d : b;
-    if (epoch > 2) ASSERT_OK(other.engine->Stop(In(seconds(10))));
-    t = BootClock().Now();
-    const auto frozen = next.engine->Freeze(c.MemoryOf(epoch), In(seconds(5)));
-    ASSERT_TRUE(frozen.ok()) << frozen.status() << next.LogTail();
-    freezes.push_back(Ms(BootClock().Now() - t));
-    const auto op = c.Op(EngineOp::kPromote, epoch);
-    t = BootClock().Now();
-    const auto promoted = next.engine->Promote(op, In(seconds(5)));
-    ASSERT_TRUE(promoted.ok()) << promoted.status() << next.LogTail();
-    promotions.push_back(Ms(BootClock().Now() - t));
-    EXPECT_EQ(promoted->timeline, static_cast<uint32_t>(epoch));
-    EXPECT_GE(promoted->offset, frozen->offset);
-    next.Sql("INSERT INTO t VALUES (" + std::to_string(-epoch) + ")");
-    t = BootClock().Now();
-    c.FollowAndStream(other, next, epoch);
-    follows.push_back(Ms(BootClock().Now() - t));
-    EXPECT_EQ(other.Probe().system_id, c.cluster_id);
-  }
-  Say("freeze", freezes);
-  Say("promote", promotions);
-  Say("follow of a former primary or standby until it streams", follows);
+  ThereAndBack(&c);
   EXPECT_EQ(b.Sql("SELECT count(*) FROM t"), d.Sql("SELECT count(*) FROM t"));
 }
 

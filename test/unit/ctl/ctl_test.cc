@@ -42,7 +42,7 @@ Result RunWith(const std::vector<std::string>& arguments, std::vector<const char
   r.err = err.str();
   return r;
 }
-Result Run(const std::vector<std::string>& arguments) { return RunWith(arguments, {}); }
+Result Invoke(const std::vector<std::string>& arguments) { return RunWith(arguments, {}); }
 
 // Three members a (primary), b, c, each with its server.
 class Cluster3 : public ::testing::Test {
@@ -111,7 +111,7 @@ void FitsTheWidth(const std::string& text) {
 
 TEST_F(Cluster3, StatusFromAnyMember) {
   for (const char* n : {"a", "b", "c"}) {
-    const Result r = Run({"status", "--address", Address(n)});
+    const Result r = Invoke({"status", "--address", Address(n)});
     EXPECT_EQ(r.code, 0) << r.err;
     EXPECT_THAT(r.out, HasSubstr("leader a"));
     EXPECT_THAT(r.out, HasSubstr("epoch 7"));
@@ -125,19 +125,19 @@ TEST_F(Cluster3, StatusFromAnyMember) {
 
 TEST_F(Cluster3, StatusWithTheLeaderDead) {
   agents_.erase("a");
-  const Result r = Run({"status", "--address", Address("b")});
+  const Result r = Invoke({"status", "--address", Address("b")});
   EXPECT_EQ(r.code, 0) << r.err;
   EXPECT_THAT(r.out, HasSubstr("leader a (no answer)"));
   EXPECT_THAT(r.out, HasSubstr("no answer"));
   EXPECT_THAT(r.out, HasSubstr("Warning     a does not answer"));
   FitsTheWidth(r.out);
-  EXPECT_EQ(Run({"status", "--check", "--address", Address("b")}).code, 1);
+  EXPECT_EQ(Invoke({"status", "--check", "--address", Address("b")}).code, 1);
   // The first address is the dead one: the second answers.
-  EXPECT_EQ(Run({"status", "--address", Address("a") + "," + Address("c")}).code, 0);
+  EXPECT_EQ(Invoke({"status", "--address", Address("a") + "," + Address("c")}).code, 0);
 }
 
 TEST_F(Cluster3, StatusAsJson) {
-  const Result r = Run({"status", "-o", "json", "--address", Address("c")});
+  const Result r = Invoke({"status", "-o", "json", "--address", Address("c")});
   const auto j = ParseJson(r.out, 1 << 20);
   ASSERT_TRUE(j.ok()) << j.status();
   EXPECT_EQ((*j)["leader"], "a");
@@ -154,7 +154,7 @@ TEST_F(Cluster3, ColoursOnlyOnATerminalAndNotWithNoColor) {
 }
 
 TEST_F(Cluster3, WatchShowsAgainAndAgain) {
-  const Result r = Run({"status", "--watch", "--interval", "100ms", "--rounds", "3", "--address", Address("a")});
+  const Result r = Invoke({"status", "--watch", "--interval", "100ms", "--rounds", "3", "--address", Address("a")});
   size_t n = 0;
   for (size_t at = 0; (at = r.out.find("Cluster demo", at)) != std::string::npos; ++at) ++n;
   EXPECT_EQ(n, 3u);
@@ -167,7 +167,7 @@ TEST_F(Cluster3, HostileTextsCannotDriveTheTerminal) {
 }
 
 TEST_F(Cluster3, RequestsForTheLeaderFindIt) {
-  const Result r = Run({"pause", "--address", Address("c"), "--reason", "maintenance"});
+  const Result r = Invoke({"pause", "--address", Address("c"), "--reason", "maintenance"});
   EXPECT_EQ(r.code, 0) << r.err;
   EXPECT_THAT(r.out, HasSubstr("pause: done"));
   ASSERT_EQ(agents_["a"]->port.commands().size(), 1u);
@@ -176,10 +176,10 @@ TEST_F(Cluster3, RequestsForTheLeaderFindIt) {
 }
 
 TEST_F(Cluster3, RequestsForAMemberGoToIt) {
-  EXPECT_EQ(Run({"restart", "b", "--address", Address("a")}).code, 0);
+  EXPECT_EQ(Invoke({"restart", "b", "--address", Address("a")}).code, 0);
   ASSERT_EQ(agents_["b"]->port.commands().size(), 1u);
   EXPECT_EQ(agents_["b"]->port.commands()[0].verb, rpc::AdminVerb::kRestart);
-  const Result r = Run({"restart", "x", "--address", Address("a")});
+  const Result r = Invoke({"restart", "x", "--address", Address("a")});
   EXPECT_EQ(r.code, 2);
   EXPECT_THAT(r.err, HasSubstr("x is no member; the members are a, b, c"));
 }
@@ -190,14 +190,14 @@ TEST_F(Cluster3, ASwitchoverIsFollowedToItsEnd) {
     done({election::AdminStatus::kAccepted, "started"});
     Lead("b", 8);
   };
-  const Result r = Run({"switchover", "b", "--yes", "--address", Address("c")});
+  const Result r = Invoke({"switchover", "b", "--yes", "--address", Address("c")});
   EXPECT_EQ(r.code, 0) << r.err;
   EXPECT_THAT(r.out, HasSubstr("b is primary now, epoch 8"));
 }
 
 TEST_F(Cluster3, ASwitchoverThatIsRolledBackFails) {
   agents_["a"]->port.on_submit = [&](const rpc::AdminCommand&, auto done) { done({election::AdminStatus::kAccepted, "started"}); };
-  const Result r = Run({"switchover", "b", "--yes", "--address", Address("c")});
+  const Result r = Invoke({"switchover", "b", "--yes", "--address", Address("c")});
   EXPECT_EQ(r.code, 1);
   EXPECT_THAT(r.err, HasSubstr("rolled back; `mainstay why a`"));
 }
@@ -205,14 +205,14 @@ TEST_F(Cluster3, ASwitchoverThatIsRolledBackFails) {
 TEST_F(Cluster3, RefusalsFailuresAndSilenceHaveTheirCodes) {
   auto& port = agents_["a"]->port;
   port.on_submit = [](const rpc::AdminCommand&, auto done) { done({election::AdminStatus::kRefused, "c lags; wait"}); };
-  Result r = Run({"switchover", "c", "--yes", "--address", Address("a")});
+  Result r = Invoke({"switchover", "c", "--yes", "--address", Address("a")});
   EXPECT_EQ(r.code, 3);
   EXPECT_THAT(r.err, HasSubstr("refused by a: c lags; wait"));
   port.on_submit = [](const rpc::AdminCommand&, auto done) { done({election::AdminStatus::kFailed, "no"}); };
-  EXPECT_EQ(Run({"pause", "--address", Address("a")}).code, 1);
+  EXPECT_EQ(Invoke({"pause", "--address", Address("a")}).code, 1);
   std::vector<std::function<void(rpc::AdminAnswer)>> kept;
   port.on_submit = [&](const rpc::AdminCommand&, auto done) { kept.push_back(std::move(done)); };
-  r = Run({"resume", "--timeout", "1500ms", "--address", Address("a")});
+  r = Invoke({"resume", "--timeout", "1500ms", "--address", Address("a")});
   EXPECT_EQ(r.code, 5);
   EXPECT_THAT(r.err, HasSubstr("may or may not"));
   for (auto& done : kept) done({});
@@ -220,7 +220,7 @@ TEST_F(Cluster3, RefusalsFailuresAndSilenceHaveTheirCodes) {
 
 TEST_F(Cluster3, WithoutALeaderOnlyAFailoverIsPossible) {
   agents_.erase("a");
-  Result r = Run({"switchover", "b", "--yes", "--address", Address("b")});
+  Result r = Invoke({"switchover", "b", "--yes", "--address", Address("b")});
   EXPECT_EQ(r.code, 4);
   EXPECT_THAT(r.err, HasSubstr("a, the leader, does not answer"));
   agents_["c"]->port.on_submit = [&](const rpc::AdminCommand& c, auto done) {
@@ -228,7 +228,7 @@ TEST_F(Cluster3, WithoutALeaderOnlyAFailoverIsPossible) {
     done({election::AdminStatus::kAccepted, ""});
     Lead("c", 8);
   };
-  r = Run({"failover", "c", "--accept-loss", "--yes", "--address", Address("b")});
+  r = Invoke({"failover", "c", "--accept-loss", "--yes", "--address", Address("b")});
   EXPECT_EQ(r.code, 0) << r.err;
   EXPECT_THAT(r.out, HasSubstr("c is primary now"));
 }
@@ -244,15 +244,15 @@ TEST_F(Cluster3, ATerminalIsAskedFirst) {
 }
 
 TEST_F(Cluster3, WhyMergesOrTakesOne) {
-  Result r = Run({"why", "--address", Address("b")});
+  Result r = Invoke({"why", "--address", Address("b")});
   EXPECT_EQ(r.code, 0);
   EXPECT_THAT(r.out, HasSubstr("a  epoch 7  row.a"));
   EXPECT_THAT(r.out, HasSubstr("Something happened at c."));
-  r = Run({"why", "b", "--address", Address("c")});
+  r = Invoke({"why", "b", "--address", Address("c")});
   EXPECT_THAT(r.out, Not(HasSubstr("row.a")));
   EXPECT_THAT(r.out, HasSubstr("facts of b"));
-  EXPECT_EQ(Run({"why", "nobody", "--address", Address("c")}).code, 2);
-  const auto j = ParseJson(Run({"why", "-o", "json", "--address", Address("b")}).out, 1 << 20);
+  EXPECT_EQ(Invoke({"why", "nobody", "--address", Address("c")}).code, 2);
+  const auto j = ParseJson(Invoke({"why", "-o", "json", "--address", Address("b")}).out, 1 << 20);
   ASSERT_TRUE(j.ok());
   EXPECT_EQ((*j)[0]["member"], "a");
 }
@@ -263,32 +263,32 @@ TEST_F(Cluster3, TheAddressMayComeFromTheEnvironment) {
 }
 
 TEST(Ctl, NobodyThereSaysWhatToDo) {
-  const Result r = Run({"status", "--address", "127.0.0.1:1"});
+  const Result r = Invoke({"status", "--address", "127.0.0.1:1"});
   EXPECT_EQ(r.code, 4);
   EXPECT_THAT(r.err, HasSubstr("--address HOST:PORT"));
-  EXPECT_EQ(Run({"pause", "--address", "127.0.0.1:1"}).code, 4);
+  EXPECT_EQ(Invoke({"pause", "--address", "127.0.0.1:1"}).code, 4);
 }
 
 TEST(Ctl, WrongUsage) {
   for (const auto& arguments : std::vector<std::vector<std::string>>{{}, {"nonsense"}, {"restart"}, {"status", "--timeout", "soon"},
                                                                      {"status", "--address", "nowhere"}, {"durability", "maybe"}, {"status", "-o", "xml"},
                                                                      {"config", "check", "--set", "name"}, {"status", "--interval", "1ms"}}) {
-    const Result r = Run(arguments);
+    const Result r = Invoke(arguments);
     EXPECT_EQ(r.code, 2) << (arguments.empty() ? "" : arguments[0]);
     EXPECT_FALSE(r.err.empty());
   }
 }
 
 TEST(Ctl, SmallVerbs) {
-  EXPECT_EQ(Run({"version"}).out, "mainstay 1.2.3\n");
-  EXPECT_THAT(Run({"--help"}).out, HasSubstr("Exit codes"));
-  EXPECT_THAT(Run({"completion", "bash"}).out, HasSubstr("complete -F _mainstay mainstay"));
-  EXPECT_THAT(Run({"fsm"}).out, HasSubstr("then"));
-  EXPECT_TRUE(ParseJson(Run({"fsm", "-o", "json"}).out, 1 << 22).ok());
-  EXPECT_THAT(Run({"fsm", "-o", "mermaid"}).out, HasSubstr("stateDiagram"));
-  EXPECT_THAT(Run({"config", "docs"}).out, HasSubstr("| `election.lease` | `10s` |"));
-  EXPECT_EQ(Run({"config", "check", "--name", "A"}).code, 2);
-  EXPECT_EQ(Run({"agent", "--name", "A"}).code, 2);
+  EXPECT_EQ(Invoke({"version"}).out, "mainstay 1.2.3\n");
+  EXPECT_THAT(Invoke({"--help"}).out, HasSubstr("Exit codes"));
+  EXPECT_THAT(Invoke({"completion", "bash"}).out, HasSubstr("complete -F _mainstay mainstay"));
+  EXPECT_THAT(Invoke({"fsm"}).out, HasSubstr("then"));
+  EXPECT_TRUE(ParseJson(Invoke({"fsm", "-o", "json"}).out, 1 << 22).ok());
+  EXPECT_THAT(Invoke({"fsm", "-o", "mermaid"}).out, HasSubstr("stateDiagram"));
+  EXPECT_THAT(Invoke({"config", "docs"}).out, HasSubstr("| `election.lease` | `10s` |"));
+  EXPECT_EQ(Invoke({"config", "check", "--name", "A"}).code, 2);
+  EXPECT_EQ(Invoke({"agent", "--name", "A"}).code, 2);
 }
 
 TEST(Table, TheElasticColumnGivesWay) {
