@@ -200,6 +200,7 @@ void World::BeginNet(const Fault& f, int m, int n) {
   }
 }
 
+// clang-format off: one case or one profile a line is what makes these readable
 void World::End(const Fault& f, int m, int n) {
   if (live_phase_) return;  // everything was healed already
   const uint32_t how = f.r >> 16;
@@ -239,6 +240,7 @@ void World::End(const Fault& f, int m, int n) {
     default: break;
   }
 }
+// clang-format on
 
 void World::Admin(int m, election::AdminAsked asked) {
   asked.id = "r" + std::to_string(next_admin_++);

@@ -43,6 +43,7 @@ std::vector<Weight> Plus(std::vector<Weight> a, std::vector<Weight> b) {
   return a;
 }
 
+// clang-format off: one case or one profile a line is what makes these readable
 std::vector<Profile> Make() {
   std::vector<Profile> p;
   p.push_back({.name = "swarm", .members_lo = 2, .members_hi = 7, .swarm = true, .weights = Everything()});
@@ -83,6 +84,7 @@ std::vector<Profile> Make() {
                .weights = Plus(Everything(), {{K::shim_pause, 8}, {K::machine_pause, 8}})});
   return p;
 }
+// clang-format on
 
 const std::vector<Profile>& All() {
   static const std::vector<Profile> all = Make();

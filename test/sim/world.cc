@@ -146,6 +146,7 @@ void World::Run(uint64_t max_steps) {
   Mix(stats_.steps);
 }
 
+// clang-format off: one case or one profile a line is what makes these readable
 void World::Dispatch(Item& it) {
   const int m = it.m;
   switch (it.kind) {
@@ -197,5 +198,6 @@ void World::Dispatch(Item& it) {
       break;
   }
 }
+// clang-format on
 
 }  // namespace mainstay::sim

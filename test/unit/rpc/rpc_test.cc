@@ -161,7 +161,9 @@ TEST(Admin, EveryVerbArrivesAsItself) {
     ASSERT_EQ(commands.size(), static_cast<size_t>(i) + 1);
     EXPECT_EQ(commands.back().verb, c.verb);
     EXPECT_EQ(commands.back().accept_loss, c.accept_loss);
-    if (c.verb == AdminVerb::kSetDurability) EXPECT_EQ(commands.back().durability, election::Durability::kStrict);
+    if (c.verb == AdminVerb::kSetDurability) {
+      EXPECT_EQ(commands.back().durability, election::Durability::kStrict);
+    }
     EXPECT_GT(commands.back().deadline, BootClock().Now());
   }
   std::lock_guard lock(a.mu);
