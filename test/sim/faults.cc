@@ -200,7 +200,8 @@ void World::BeginNet(const Fault& f, int m, int n) {
   }
 }
 
-// clang-format off: one case or one profile a line is what makes these readable
+// One case or one profile a line is what makes these readable.
+// clang-format off
 void World::End(const Fault& f, int m, int n) {
   if (live_phase_) return;  // everything was healed already
   const uint32_t how = f.r >> 16;

@@ -43,7 +43,8 @@ std::vector<Weight> Plus(std::vector<Weight> a, std::vector<Weight> b) {
   return a;
 }
 
-// clang-format off: one case or one profile a line is what makes these readable
+// One case or one profile a line is what makes these readable.
+// clang-format off
 std::vector<Profile> Make() {
   std::vector<Profile> p;
   p.push_back({.name = "swarm", .members_lo = 2, .members_hi = 7, .swarm = true, .weights = Everything()});

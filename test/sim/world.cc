@@ -146,7 +146,8 @@ void World::Run(uint64_t max_steps) {
   Mix(stats_.steps);
 }
 
-// clang-format off: one case or one profile a line is what makes these readable
+// One case or one profile a line is what makes these readable.
+// clang-format off
 void World::Dispatch(Item& it) {
   const int m = it.m;
   switch (it.kind) {
