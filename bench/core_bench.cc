@@ -1,7 +1,9 @@
-// How many steps a second the core makes: Step alone, on what really happened to one member of a simulated cluster.
+// How many steps a second the core makes: Step alone, on what really happened to one member of a simulated
+// cluster.
 //
-// The events of a member are recorded in a run of the simulation (its faults included) and then stepped through again with
-// nothing else in between. Counter `steps` is per second. bench/budgets.json wants at least 500,000.
+// The events of a member are recorded in a run of the simulation (its faults included) and then stepped
+// through again with nothing else in between. Counter `steps` is per second. bench/budgets.json wants at
+// least 500,000.
 #include <benchmark/benchmark.h>
 
 #include <vector>
@@ -22,9 +24,12 @@ Recording Record(const char* profile, uint64_t seed) {
   Plan plan = MakePlan(seed, profile);
   Recording out;
   World world(plan);
-  world.RecordFirstLife([&](int, std::shared_ptr<const election::Settings> settings, const election::Memory& memory, MonoTime start) {
-    out = Recording{std::move(settings), memory, start, {}};
-  }, [&](const election::Event& event, MonoTime now) { out.events.emplace_back(event, now); });
+  world.RecordFirstLife(
+      [&](int, std::shared_ptr<const election::Settings> settings, const election::Memory& memory,
+          MonoTime start) {
+        out = Recording{std::move(settings), memory, start, {}};
+      },
+      [&](const election::Event& event, MonoTime now) { out.events.emplace_back(event, now); });
   world.Run();
   return out;
 }

@@ -59,7 +59,9 @@ absl::StatusOr<BuiltEngine> BuildEngine(const Config& config) {
   absl::StatusOr<std::unique_ptr<engine::postgres::PostgresEngine>> postgres =
       engine::postgres::PostgresEngine::Create(PostgresOptions(config));
   if (!postgres.ok()) return postgres.status();
-  built.configure = [raw = postgres->get()](const Config& next) { return raw->Configure(PostgresSettings(next)); };
+  built.configure = [raw = postgres->get()](const Config& next) {
+    return raw->Configure(PostgresSettings(next));
+  };
   built.engine = *std::move(postgres);
   return built;
 }

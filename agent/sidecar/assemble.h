@@ -1,4 +1,5 @@
-// The parts that the sidecar takes from the configuration: settings with an identity, the engine, its deadlines.
+// The parts that the sidecar takes from the configuration: settings with an identity, the engine, its
+// deadlines.
 //
 // Thread rules: plain functions; before the loop runs, or on it.
 #ifndef MAINSTAY_AGENT_SIDECAR_ASSEMBLE_H_
@@ -29,7 +30,8 @@ EngineDeadlines BuildDeadlines(const Config& config);
 class RpcPeerLink : public PeerLink {
  public:
   RpcPeerLink(Loop* loop, std::string cluster)
-      : client_({.cluster = std::move(cluster), .post = [loop](std::function<void()> task) { loop->Post(std::move(task)); }}) {}
+      : client_({.cluster = std::move(cluster),
+                 .post = [loop](std::function<void()> task) { loop->Post(std::move(task)); }}) {}
   void Report(const std::string& address, const election::PeerReport& report, Duration timeout,
               Done<election::PeerReport> done) override {
     client_.Report(address, report, timeout, std::move(done));

@@ -30,7 +30,8 @@ void AdminDesk::Submit(rpc::AdminCommand command, Done done) {
   open.command = command;
   open.waiting.push_back(std::move(done));
   open.timeout = loop_->At(command.deadline, [this, id] {
-    Answer(id, AdminStatus::kFailed, "no answer by the deadline; it may still happen: see `mainstay status` and `mainstay why`");
+    Answer(id, AdminStatus::kFailed,
+           "no answer by the deadline; it may still happen: see `mainstay status` and `mainstay why`");
   });
   begin_(command);
 }
@@ -56,7 +57,8 @@ void AdminDesk::Remember(const std::string& id, const rpc::AdminAnswer& answer) 
 
 void AdminDesk::Close() {
   while (!open_.empty()) {
-    Answer(open_.begin()->first, AdminStatus::kFailed, "the agent is ending; see `mainstay status` on another member");
+    Answer(open_.begin()->first, AdminStatus::kFailed,
+           "the agent is ending; see `mainstay status` on another member");
   }
 }
 

@@ -1,8 +1,8 @@
 // The desk: requests of people and of other members that wait for an answer of the core (or of the engine).
 //
-// Every request is answered exactly once: by its answer, or at its deadline. Idempotency: the same id again gets the answer of
-// the first (the last kMaxRemembered are known), while it is under way it waits for the same answer.
-// Bounds: kMaxOpen requests of each kind; more are refused.
+// Every request is answered exactly once: by its answer, or at its deadline. Idempotency: the same id again
+// gets the answer of the first (the last kMaxRemembered are known), while it is under way it waits for the
+// same answer. Bounds: kMaxOpen requests of each kind; more are refused.
 //
 // Thread rules: loop only.
 #ifndef MAINSTAY_AGENT_SIDECAR_DESK_H_

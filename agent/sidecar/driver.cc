@@ -14,7 +14,8 @@ using std::chrono::milliseconds;
 
 namespace {
 
-// A request to the lock that takes longer than a renewal is due has no use; below that, be patient with slow disks.
+// A request to the lock that takes longer than a renewal is due has no use; below that, be patient with slow
+// disks.
 Duration StoreTimeout(const election::Settings& settings) {
   return std::max<Duration>(milliseconds(500), settings.renew);
 }
@@ -107,7 +108,8 @@ void Driver::Drain() {
 }
 
 void Driver::Take(Event event) {
-  // The time is taken before the step: whatever the step allows from "now" on counts from before anything is sent.
+  // The time is taken before the step: whatever the step allows from "now" on counts from before anything is
+  // sent.
   const MonoTime now = parts_.loop->Now();
   election::Result result = election::Step(std::move(state_), event, now);
   state_ = std::move(result.state);
@@ -159,8 +161,9 @@ void Driver::Do(election::ArmFence& a) {
 
 void Driver::Do(election::Engine& a) {
   journal_.EngineBegun(state_, a);
-  const std::string cluster_id = state_.view != nullptr && !state_.view->cluster_id.empty() ? state_.view->cluster_id
-                                                                                           : state_.memory.cluster_id;
+  const std::string cluster_id = state_.view != nullptr && !state_.view->cluster_id.empty()
+                                     ? state_.view->cluster_id
+                                     : state_.memory.cluster_id;
   engine_.Do(std::move(a), cluster_id);
 }
 
@@ -233,24 +236,48 @@ void Driver::BeginAdmin(const rpc::AdminCommand& command) {
   asked.force = command.accept_loss;
   asked.durability = command.durability;
   switch (command.verb) {
-    case rpc::AdminVerb::kSwitchover: asked.kind = election::AdminKind::kSwitchover; break;
-    case rpc::AdminVerb::kFailover: asked.kind = election::AdminKind::kFailover; break;
-    case rpc::AdminVerb::kPause: asked.kind = election::AdminKind::kPause; break;
-    case rpc::AdminVerb::kResume: asked.kind = election::AdminKind::kResume; break;
-    case rpc::AdminVerb::kFence: asked.kind = election::AdminKind::kFence; break;
-    case rpc::AdminVerb::kUnfence: asked.kind = election::AdminKind::kUnfence; break;
-    case rpc::AdminVerb::kSetDurability: asked.kind = election::AdminKind::kSetDurability; break;
-    case rpc::AdminVerb::kForget: asked.kind = election::AdminKind::kForget; break;
-    case rpc::AdminVerb::kRestart: BeginTask(command, EngineTask::kRestart); return;
-    case rpc::AdminVerb::kReload: BeginTask(command, EngineTask::kReload); return;
-    case rpc::AdminVerb::kReinit: BeginTask(command, EngineTask::kReinit); return;
+    case rpc::AdminVerb::kSwitchover:
+      asked.kind = election::AdminKind::kSwitchover;
+      break;
+    case rpc::AdminVerb::kFailover:
+      asked.kind = election::AdminKind::kFailover;
+      break;
+    case rpc::AdminVerb::kPause:
+      asked.kind = election::AdminKind::kPause;
+      break;
+    case rpc::AdminVerb::kResume:
+      asked.kind = election::AdminKind::kResume;
+      break;
+    case rpc::AdminVerb::kFence:
+      asked.kind = election::AdminKind::kFence;
+      break;
+    case rpc::AdminVerb::kUnfence:
+      asked.kind = election::AdminKind::kUnfence;
+      break;
+    case rpc::AdminVerb::kSetDurability:
+      asked.kind = election::AdminKind::kSetDurability;
+      break;
+    case rpc::AdminVerb::kForget:
+      asked.kind = election::AdminKind::kForget;
+      break;
+    case rpc::AdminVerb::kRestart:
+      BeginTask(command, EngineTask::kRestart);
+      return;
+    case rpc::AdminVerb::kReload:
+      BeginTask(command, EngineTask::kReload);
+      return;
+    case rpc::AdminVerb::kReinit:
+      BeginTask(command, EngineTask::kReinit);
+      return;
   }
   Handle(std::move(asked));
 }
 
 void Driver::BeginTask(const rpc::AdminCommand& command, EngineTask task) {
   const std::string id = command.id;
-  auto refuse = [this, id](std::string why) { admin_.Answer(id, election::AdminStatus::kRefused, std::move(why)); };
+  auto refuse = [this, id](std::string why) {
+    admin_.Answer(id, election::AdminStatus::kRefused, std::move(why));
+  };
   if (!command.target.empty() && command.target != state_.set->self.name) {
     return refuse("this is " + state_.set->self.name + ": ask " + command.target + " itself");
   }
@@ -261,7 +288,8 @@ void Driver::BeginTask(const rpc::AdminCommand& command, EngineTask task) {
       state_.view->voters.size() == 1) {
     return refuse("this member is the only one that acknowledges writes: bring another standby back first");
   }
-  if (task == EngineTask::kRestart && state_.memory.fenced) return refuse("this member is fenced: `mainstay unfence` first");
+  if (task == EngineTask::kRestart && state_.memory.fenced)
+    return refuse("this member is fenced: `mainstay unfence` first");
   std::string said = "done";
   if (task == EngineTask::kReload && reload_) {
     const std::string problem = reload_();
@@ -274,13 +302,15 @@ void Driver::BeginTask(const rpc::AdminCommand& command, EngineTask task) {
   });
 }
 
-void Driver::OnReport(const election::PeerReport& report, const std::function<void(election::PeerReport)>& done) {
+void Driver::OnReport(const election::PeerReport& report,
+                      const std::function<void(election::PeerReport)>& done) {
   peers_.Heard(report);
   Handle(report);
   done(election::Describe(state_, parts_.loop->Now()));
 }
 
-void Driver::OnFreeze(const election::FreezeAsked& asked, std::function<void(election::FreezeAnswered)> done) {
+void Driver::OnFreeze(const election::FreezeAsked& asked,
+                      std::function<void(election::FreezeAnswered)> done) {
   election::FreezeAnswered refusal;
   refusal.ask = asked.ask;
   refusal.from = options_.settings->self.name;
@@ -290,7 +320,8 @@ void Driver::OnFreeze(const election::FreezeAsked& asked, std::function<void(ele
   if (freezes_.Open(asked.from, asked.ask, refusal, deadline, std::move(done))) Handle(asked);
 }
 
-void Driver::OnPromise(const election::PromiseAsked& asked, std::function<void(election::PromiseAnswered)> done) {
+void Driver::OnPromise(const election::PromiseAsked& asked,
+                       std::function<void(election::PromiseAnswered)> done) {
   election::PromiseAnswered refusal;
   refusal.ask = asked.ask;
   refusal.from = options_.settings->self.name;
@@ -315,12 +346,14 @@ bool Driver::HandedOver() const {
     case Phase::kHandover:
     case Phase::kStepdown:
     case Phase::kReleasing:
-    case Phase::kProbation: return false;
+    case Phase::kProbation:
+      return false;
     case Phase::kJoining:
     case Phase::kReplica:
     case Phase::kFreezing:
     case Phase::kAcquiring:
-    case Phase::kFenced: return true;
+    case Phase::kFenced:
+      return true;
   }
   return true;
 }

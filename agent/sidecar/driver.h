@@ -1,7 +1,7 @@
 // The driver: owns the core's state, feeds it events, does its actions, keeps its time. It decides nothing.
 //
-// One event at a time: Step, then its actions in their order, then the next event; events that come out of an action wait
-// their turn. So a request leaves only after the Step that asked for it returned, and once.
+// One event at a time: Step, then its actions in their order, then the next event; events that come out of an
+// action wait their turn. So a request leaves only after the Step that asked for it returned, and once.
 //
 //   lock      StoreRunner  -> StoreDone        watch  -> RecordSeen
 //   database  EngineRunner -> DbReport, EngineDone

@@ -16,38 +16,58 @@ using std::chrono::milliseconds;
 
 const char* ToString(EngineOp op) {
   switch (op) {
-    case EngineOp::kFound: return "found";
-    case EngineOp::kFollow: return "follow";
-    case EngineOp::kFreeze: return "freeze";
-    case EngineOp::kPromote: return "promote";
-    case EngineOp::kReopen: return "reopen";
-    case EngineOp::kSetSync: return "set_sync";
-    case EngineOp::kStop: return "stop";
-    case EngineOp::kKill: return "kill";
-    case EngineOp::kCheckpoint: return "checkpoint";
-    case EngineOp::kRemember: return "remember";
+    case EngineOp::kFound:
+      return "found";
+    case EngineOp::kFollow:
+      return "follow";
+    case EngineOp::kFreeze:
+      return "freeze";
+    case EngineOp::kPromote:
+      return "promote";
+    case EngineOp::kReopen:
+      return "reopen";
+    case EngineOp::kSetSync:
+      return "set_sync";
+    case EngineOp::kStop:
+      return "stop";
+    case EngineOp::kKill:
+      return "kill";
+    case EngineOp::kCheckpoint:
+      return "checkpoint";
+    case EngineOp::kRemember:
+      return "remember";
   }
   return "?";
 }
 
 Duration EngineDeadlines::Of(EngineOp op) const {
   switch (op) {
-    case EngineOp::kFound: return found;
-    case EngineOp::kFollow: return follow;
-    case EngineOp::kFreeze: return freeze;
-    case EngineOp::kPromote: return promote;
-    case EngineOp::kReopen: return reopen;
-    case EngineOp::kSetSync: return set_sync;
-    case EngineOp::kStop: return stop;
-    case EngineOp::kKill: return kill;
-    case EngineOp::kCheckpoint: return checkpoint;
-    case EngineOp::kRemember: return remember;
+    case EngineOp::kFound:
+      return found;
+    case EngineOp::kFollow:
+      return follow;
+    case EngineOp::kFreeze:
+      return freeze;
+    case EngineOp::kPromote:
+      return promote;
+    case EngineOp::kReopen:
+      return reopen;
+    case EngineOp::kSetSync:
+      return set_sync;
+    case EngineOp::kStop:
+      return stop;
+    case EngineOp::kKill:
+      return kill;
+    case EngineOp::kCheckpoint:
+      return checkpoint;
+    case EngineOp::kRemember:
+      return remember;
   }
   return remember;
 }
 
-EngineRunner::EngineRunner(Loop* loop, Worker* worker, engine::Engine* engine, FencePort* fence, Options options,
-                           Sink sink)
+EngineRunner::EngineRunner(Loop* loop, Worker* worker, engine::Engine* engine, FencePort* fence,
+                           Options options, Sink sink)
     : loop_(loop),
       worker_(worker),
       engine_(engine),
@@ -94,8 +114,10 @@ void EngineRunner::Do(election::Engine op, std::string cluster_id) {
       return;
     }
     const EngineOp wanted = next_op_->op.op;
-    const bool patient = wanted == EngineOp::kRemember || wanted == EngineOp::kSetSync || wanted == EngineOp::kCheckpoint;
-    // House-keeping never cuts off what an administrator asked for (a restart): it waits until that ends, by its own deadline.
+    const bool patient =
+        wanted == EngineOp::kRemember || wanted == EngineOp::kSetSync || wanted == EngineOp::kCheckpoint;
+    // House-keeping never cuts off what an administrator asked for (a restart): it waits until that ends, by
+    // its own deadline.
     if (current_->kind == Kind::kTask && patient) return;
     if (current_->kind == Kind::kProbe) {
       // Usually done in a few ms: worth waiting for. Not when the database hangs.
@@ -143,12 +165,14 @@ void EngineRunner::ProbeNow() {
   Dispatch();
 }
 
-// Cancels what runs. Again and again until it returned: a Cancel that comes before the worker has begun is lost.
+// Cancels what runs. Again and again until it returned: a Cancel that comes before the worker has begun is
+// lost.
 void EngineRunner::Supersede() {
   if (!current_.has_value() || current_->superseded) return;
   current_->superseded = true;
   if (current_->task_done) {
-    std::exchange(current_->task_done, nullptr)(absl::AbortedError("an operation of the election went first"));
+    std::exchange(current_->task_done,
+                  nullptr)(absl::AbortedError("an operation of the election went first"));
   }
   KeepCancelling();
 }
@@ -161,8 +185,9 @@ void EngineRunner::KeepCancelling() {
   recancel_ = loop_->At(loop_->Now() + milliseconds(100), [this] { KeepCancelling(); });
 }
 
-// The worker is busy: nothing that it does may delay a kill. The engine's own Kill follows when the worker is free (what it
-// did in between must not live on); when it does not become free in time, the shim's word is the answer.
+// The worker is busy: nothing that it does may delay a kill. The engine's own Kill follows when the worker is
+// free (what it did in between must not live on); when it does not become free in time, the shim's word is
+// the answer.
 void EngineRunner::KillPast() {
   const uint64_t id = next_op_->op.id;
   kill_serial_ = id;
@@ -172,7 +197,9 @@ void EngineRunner::KillPast() {
     loop_->At(loop_->Now() + milliseconds(200), [this, id, killed] {
       if (!next_op_.has_value() || next_op_->op.id != id) return;
       const election::Engine op = std::exchange(next_op_, std::nullopt)->op;
-      AnswerOp(op, killed, killed ? "killed by the shim; the engine's thread hangs" : "the shim did not confirm the kill");
+      AnswerOp(
+          op, killed,
+          killed ? "killed by the shim; the engine's thread hangs" : "the shim did not confirm the kill");
     });
   });
 }
@@ -248,13 +275,23 @@ void EngineRunner::Launch(Job job) {
 EngineRunner::Outcome EngineRunner::Execute(engine::Engine* engine, const Job& job) {
   Outcome out;
   switch (job.kind) {
-    case Kind::kProbe: out.report = engine->Probe(job.deadline); break;
-    case Kind::kOp: ExecuteOp(engine, job, &out); break;
+    case Kind::kProbe:
+      out.report = engine->Probe(job.deadline);
+      break;
+    case Kind::kOp:
+      ExecuteOp(engine, job, &out);
+      break;
     case Kind::kTask:
       switch (job.task) {
-        case EngineTask::kReload: out.status = engine->Reload(job.deadline); break;
-        case EngineTask::kRestart: out.status = engine->Restart(job.deadline); break;
-        case EngineTask::kReinit: out.status = engine->Reinit(job.deadline); break;
+        case EngineTask::kReload:
+          out.status = engine->Reload(job.deadline);
+          break;
+        case EngineTask::kRestart:
+          out.status = engine->Restart(job.deadline);
+          break;
+        case EngineTask::kReinit:
+          out.status = engine->Reinit(job.deadline);
+          break;
       }
       break;
   }
@@ -280,15 +317,33 @@ void EngineRunner::ExecuteOp(engine::Engine* engine, const Job& job, Outcome* ou
       if (id.ok()) done.system_id = *std::move(id);
       break;
     }
-    case EngineOp::kFollow: out->status = engine->Follow(op.leader, op.epoch, job.cluster_id, job.deadline); break;
-    case EngineOp::kFreeze: end(engine->Freeze(op.memory, job.deadline)); break;
-    case EngineOp::kPromote: end(engine->Promote(op, job.deadline)); break;
-    case EngineOp::kReopen: end(engine->Reopen(op, job.deadline)); break;
-    case EngineOp::kSetSync: end(engine->SetSync(op, job.deadline)); break;
-    case EngineOp::kStop: end(engine->Stop(job.deadline)); break;
-    case EngineOp::kKill: out->status = engine->Kill(job.deadline); break;
-    case EngineOp::kCheckpoint: out->status = engine->Checkpoint(job.deadline); break;
-    case EngineOp::kRemember: out->status = engine->SaveMemory(op.memory); break;
+    case EngineOp::kFollow:
+      out->status = engine->Follow(op.leader, op.epoch, job.cluster_id, job.deadline);
+      break;
+    case EngineOp::kFreeze:
+      end(engine->Freeze(op.memory, job.deadline));
+      break;
+    case EngineOp::kPromote:
+      end(engine->Promote(op, job.deadline));
+      break;
+    case EngineOp::kReopen:
+      end(engine->Reopen(op, job.deadline));
+      break;
+    case EngineOp::kSetSync:
+      end(engine->SetSync(op, job.deadline));
+      break;
+    case EngineOp::kStop:
+      end(engine->Stop(job.deadline));
+      break;
+    case EngineOp::kKill:
+      out->status = engine->Kill(job.deadline);
+      break;
+    case EngineOp::kCheckpoint:
+      out->status = engine->Checkpoint(job.deadline);
+      break;
+    case EngineOp::kRemember:
+      out->status = engine->SaveMemory(op.memory);
+      break;
   }
   done.ok = out->status.ok();
   if (!done.ok) done.detail = std::string(out->status.message());
@@ -332,8 +387,8 @@ void EngineRunner::FinishedProbe(const Job& job, DbReport report) {
 
 void EngineRunner::Judge(DbReport report, MonoTime ended) {
   report.verdict = tracker_.Add({report.at, ended, report.state, report.verdict});
-  // Engines tell of traffic while there is a stream; that it broke does not unmake what was seen of it. Suspicion wants
-  // both lock and stream silent for S.
+  // Engines tell of traffic while there is a stream; that it broke does not unmake what was seen of it.
+  // Suspicion wants both lock and stream silent for S.
   report.stream_at = std::max(report.stream_at, last_.stream_at);
   last_ = report;
   sink_.report(std::move(report));
@@ -349,8 +404,11 @@ void EngineRunner::FinishedOp(const Job& job, EngineDone done) {
         tracker_.Add({job.began, now, last_.state, election::Verdict::kUnknown});
       }
       break;
-    case EngineOp::kRemember: break;
-    default: tracker_.Reset(); break;  // started, stopped or changed its role: judged afresh
+    case EngineOp::kRemember:
+      break;
+    default:
+      tracker_.Reset();
+      break;  // started, stopped or changed its role: judged afresh
   }
   sink_.done(std::move(done), now - job.began);
 }
@@ -362,15 +420,18 @@ void EngineRunner::Overdue(uint64_t serial) {
   const char* what = current_->kind == Kind::kProbe ? "probe"
                      : current_->kind == Kind::kOp  ? ToString(current_->op.op)
                                                     : "request";
-  Log(LogLevel::kError, "engine", "the engine's thread does not return: the database or its file system hangs",
+  Log(LogLevel::kError, "engine",
+      "the engine's thread does not return: the database or its file system hangs",
       {{"in", what}, {"for", loop_->Now() - current_->began}});
   const bool told = current_->superseded;
   const Job job = *current_;
   if (current_->task_done) {
-    std::exchange(current_->task_done, nullptr)(absl::DeadlineExceededError("no end in time; it may still happen"));
+    std::exchange(current_->task_done,
+                  nullptr)(absl::DeadlineExceededError("no end in time; it may still happen"));
   }
   Supersede();
-  if (job.kind == Kind::kOp && !told) AnswerOp(job.op, false, "no end within its deadline; the engine's thread hangs");
+  if (job.kind == Kind::kOp && !told)
+    AnswerOp(job.op, false, "no end within its deadline; the engine's thread hangs");
   if (next_op_.has_value() && next_op_->op.op != EngineOp::kKill) {
     const election::Engine refused = std::exchange(next_op_, std::nullopt)->op;
     AnswerOp(refused, false, "the engine's thread hangs in an earlier operation");
@@ -405,12 +466,14 @@ bool EngineRunner::ExpectsExit() const {
     case EngineOp::kFollow:
     case EngineOp::kReopen:
     case EngineOp::kStop:
-    case EngineOp::kKill: return true;
+    case EngineOp::kKill:
+      return true;
     case EngineOp::kFreeze:
     case EngineOp::kPromote:
     case EngineOp::kSetSync:
     case EngineOp::kCheckpoint:
-    case EngineOp::kRemember: return false;
+    case EngineOp::kRemember:
+      return false;
   }
   return false;
 }

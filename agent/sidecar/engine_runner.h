@@ -3,9 +3,11 @@
 // - The core's operation supersedes one that runs: that is cancelled and its end is told to nobody.
 // - Kill does not queue: when the worker is busy or hangs, the shim is told directly, past it.
 // - A probe follows each `probe_interval`, after each operation, and whenever something happened (ProbeNow).
-// - Every operation has a deadline by its kind. A job that ignores its deadline is answered for (ok = false), the worker
+// - Every operation has a deadline by its kind. A job that ignores its deadline is answered for (ok = false),
+// the worker
 //   counts as stuck: probes are then judged as failed without it, so a hung database is still found out.
-// - The end of the database that nobody asked for is told at once (kDead), also in the middle of an operation.
+// - The end of the database that nobody asked for is told at once (kDead), also in the middle of an
+// operation.
 //
 // Thread rules: loop only; the engine is called on the worker only (Cancel from the loop).
 #ifndef MAINSTAY_AGENT_SIDECAR_ENGINE_RUNNER_H_
@@ -60,7 +62,8 @@ class EngineRunner {
     std::function<void(election::EngineDone, Duration took)> done;
     std::function<void(Duration took)> probed;
   };
-  EngineRunner(Loop* loop, Worker* worker, engine::Engine* engine, FencePort* fence, Options options, Sink sink);
+  EngineRunner(Loop* loop, Worker* worker, engine::Engine* engine, FencePort* fence, Options options,
+               Sink sink);
 
   void Start();  // begins to probe
   void Stop();   // no more probes; what runs is cancelled

@@ -54,9 +54,10 @@ void FenceKeeper::Watch() {
     return;
   }
   descriptor_.assign(fd);
-  descriptor_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code error) {
-    if (!error) Turn();
-  });
+  descriptor_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                         [this](boost::system::error_code error) {
+                           if (!error) Turn();
+                         });
 }
 
 void FenceKeeper::Told(const shim::FenceEvent& event) {
@@ -88,7 +89,8 @@ void FenceKeeper::Told(const shim::FenceEvent& event) {
                 : exited->cause == shim::Cause::kFence ? ExitKind::kFenced
                                                        : ExitKind::kAsked;
     exit.at = exited->empty_at;
-    if (exit.kind == ExitKind::kFenced && !facts_.armed_until.is_past()) exit.latency = exited->empty_at - facts_.armed_until;
+    if (exit.kind == ExitKind::kFenced && !facts_.armed_until.is_past())
+      exit.latency = exited->empty_at - facts_.armed_until;
     exit.detail = DescribeExit(exited->wait_status);
     facts_.running = false;
     sink_->OnExit(exit);

@@ -18,61 +18,86 @@ using election::StoreOutcome;
 
 const char* ToString(election::Role role) {
   switch (role) {
-    case election::Role::kUnknown: return "unknown";
-    case election::Role::kReplica: return "replica";
-    case election::Role::kPrimary: return "primary";
-    case election::Role::kFenced: return "fenced";
+    case election::Role::kUnknown:
+      return "unknown";
+    case election::Role::kReplica:
+      return "replica";
+    case election::Role::kPrimary:
+      return "primary";
+    case election::Role::kFenced:
+      return "fenced";
   }
   return "?";
 }
 
 const char* ToString(StoreOp op) {
   switch (op) {
-    case StoreOp::kRead: return "read";
-    case StoreOp::kCreate: return "create";
-    case StoreOp::kUpdate: return "update";
+    case StoreOp::kRead:
+      return "read";
+    case StoreOp::kCreate:
+      return "create";
+    case StoreOp::kUpdate:
+      return "update";
   }
   return "?";
 }
 
 const char* ToString(StoreOutcome o) {
   switch (o) {
-    case StoreOutcome::kOk: return "ok";
-    case StoreOutcome::kConflict: return "conflict";
-    case StoreOutcome::kNotFound: return "notfound";
-    case StoreOutcome::kUnknown: return "unknown";
-    case StoreOutcome::kUnreadable: return "unreadable";
+    case StoreOutcome::kOk:
+      return "ok";
+    case StoreOutcome::kConflict:
+      return "conflict";
+    case StoreOutcome::kNotFound:
+      return "notfound";
+    case StoreOutcome::kUnknown:
+      return "unknown";
+    case StoreOutcome::kUnreadable:
+      return "unreadable";
   }
   return "?";
 }
 
 const char* ToString(election::DbState state) {
   switch (state) {
-    case election::DbState::kUnknown: return "unknown";
-    case election::DbState::kStopped: return "stopped";
-    case election::DbState::kStarting: return "starting";
-    case election::DbState::kRunning: return "running";
-    case election::DbState::kDead: return "dead";
+    case election::DbState::kUnknown:
+      return "unknown";
+    case election::DbState::kStopped:
+      return "stopped";
+    case election::DbState::kStarting:
+      return "starting";
+    case election::DbState::kRunning:
+      return "running";
+    case election::DbState::kDead:
+      return "dead";
   }
   return "?";
 }
 
 const char* ToString(election::Verdict verdict) {
   switch (verdict) {
-    case election::Verdict::kOk: return "ok";
-    case election::Verdict::kSaturated: return "saturated";
-    case election::Verdict::kHung: return "hung";
-    case election::Verdict::kUnknown: return "unknown";
+    case election::Verdict::kOk:
+      return "ok";
+    case election::Verdict::kSaturated:
+      return "saturated";
+    case election::Verdict::kHung:
+      return "hung";
+    case election::Verdict::kUnknown:
+      return "unknown";
   }
   return "?";
 }
 
 const char* ToString(election::AdminStatus s) {
   switch (s) {
-    case election::AdminStatus::kDone: return "done";
-    case election::AdminStatus::kAccepted: return "accepted";
-    case election::AdminStatus::kRefused: return "refused";
-    case election::AdminStatus::kFailed: return "failed";
+    case election::AdminStatus::kDone:
+      return "done";
+    case election::AdminStatus::kAccepted:
+      return "accepted";
+    case election::AdminStatus::kRefused:
+      return "refused";
+    case election::AdminStatus::kFailed:
+      return "failed";
   }
   return "?";
 }
@@ -84,8 +109,12 @@ audit::Event Journal::Event(Stage stage, const char* action, std::string msg) co
   event.msg = std::move(msg);
   event.reason = last_row_;
   switch (stage) {
-    case Stage::kStarted: event.outcome = Outcome::kUnknown; break;
-    case Stage::kCompleted: event.outcome = Outcome::kSuccess; break;
+    case Stage::kStarted:
+      event.outcome = Outcome::kUnknown;
+      break;
+    case Stage::kCompleted:
+      event.outcome = Outcome::kSuccess;
+      break;
     case Stage::kFailed:
       event.outcome = Outcome::kFailure;
       event.level = "warn";
@@ -140,7 +169,8 @@ void Journal::Decide(const election::Decision& decision, election::Epoch epoch) 
 void Journal::LockSent(const election::State& state, const election::Record& next) {
   const election::Epoch epoch = state.view == nullptr ? 0 : state.view->epoch;
   if (next.holder == state.set->identity && next.epoch > epoch) {
-    audit::Event event = Event(Stage::kStarted, "lease.acquire", "Take the lock under epoch " + std::to_string(next.epoch));
+    audit::Event event =
+        Event(Stage::kStarted, "lease.acquire", "Take the lock under epoch " + std::to_string(next.epoch));
     event.lease = Lease(state);
     Write(event);
   } else if (next.release.released && next.holder.empty()) {
@@ -159,7 +189,10 @@ void Journal::LockDone(const election::State& before, const election::StoreDone&
       static LogLimiter limiter(std::chrono::seconds(5));
       if (uint64_t held = 0; limiter.Allow(BootClock().Now(), &held)) {
         Log(LogLevel::kWarn, "store", "the lock could not be read",
-            {{"outcome", ToString(done.outcome)}, {"problem", done.problem}, {"took", took}, {"suppressed", held}});
+            {{"outcome", ToString(done.outcome)},
+             {"problem", done.problem},
+             {"took", took},
+             {"suppressed", held}});
       }
     }
     return;
@@ -170,19 +203,22 @@ void Journal::LockDone(const election::State& before, const election::StoreDone&
     if (ok && !told_renew_failed_) return;
     if (ok == !told_renew_failed_) return;  // told already
     told_renew_failed_ = !ok;
-    audit::Event event = Event(ok ? Stage::kCompleted : Stage::kFailed, ok ? "lease.renew" : "lease.renew_failed",
-                               ok ? "The lock is renewed again" : "The lock could not be renewed: " + done.problem);
+    audit::Event event =
+        Event(ok ? Stage::kCompleted : Stage::kFailed, ok ? "lease.renew" : "lease.renew_failed",
+              ok ? "The lock is renewed again" : "The lock could not be renewed: " + done.problem);
     event.lease = Lease(before);
     event.took = took;
     Write(event);
-    Log(ok ? LogLevel::kInfo : LogLevel::kWarn, "store", ok ? "the lock is renewed again" : "the lock could not be renewed",
+    Log(ok ? LogLevel::kInfo : LogLevel::kWarn, "store",
+        ok ? "the lock is renewed again" : "the lock could not be renewed",
         {{"outcome", ToString(done.outcome)}, {"problem", done.problem}, {"took", took}});
     return;
   }
   const bool acquire = before.store.purpose == election::Purpose::kAcquire;
   if (acquire && ok) ++instruments_->transitions;
-  audit::Event event = Event(ok ? Stage::kCompleted : Stage::kFailed, acquire ? "lease.acquire" : "lease.release",
-                             std::string(acquire ? "Take the lock: " : "Give the lock up: ") + ToString(done.outcome));
+  audit::Event event =
+      Event(ok ? Stage::kCompleted : Stage::kFailed, acquire ? "lease.acquire" : "lease.release",
+            std::string(acquire ? "Take the lock: " : "Give the lock up: ") + ToString(done.outcome));
   if (done.outcome == StoreOutcome::kUnknown) event.outcome = Outcome::kUnknown;
   if (!ok) event.error = audit::Problem{ToString(done.outcome), done.problem};
   event.lease = Lease(before);
@@ -199,16 +235,25 @@ namespace {
 // The operations that change what this member is: "" for the others.
 const char* RoleAction(EngineOp op) {
   switch (op) {
-    case EngineOp::kFound: return "database.found";
-    case EngineOp::kFollow: return "role.rejoin";
-    case EngineOp::kPromote: return "role.promote";
-    case EngineOp::kReopen: return "role.reopen";
-    case EngineOp::kStop: return "role.demote";
-    case EngineOp::kKill: return "role.kill";
-    case EngineOp::kFreeze: return "role.freeze";
-    case EngineOp::kSetSync: return "database.sync";
+    case EngineOp::kFound:
+      return "database.found";
+    case EngineOp::kFollow:
+      return "role.rejoin";
+    case EngineOp::kPromote:
+      return "role.promote";
+    case EngineOp::kReopen:
+      return "role.reopen";
+    case EngineOp::kStop:
+      return "role.demote";
+    case EngineOp::kKill:
+      return "role.kill";
+    case EngineOp::kFreeze:
+      return "role.freeze";
+    case EngineOp::kSetSync:
+      return "database.sync";
     case EngineOp::kCheckpoint:
-    case EngineOp::kRemember: return "";
+    case EngineOp::kRemember:
+      return "";
   }
   return "";
 }
@@ -246,14 +291,18 @@ void Journal::EngineBegun(const election::State& state, const election::Engine& 
 void Journal::EngineEnded(const election::State& state, const election::EngineDone& done, Duration took) {
   if (done.id != state.engine.id) return;  // superseded
   instruments_->engine_operations.Add({ToString(done.op), done.ok ? "ok" : "failed"});
-  if (done.op == EngineOp::kStop && state.phase == election::Phase::kHandover) instruments_->switchover_seconds.Observe(took);
+  if (done.op == EngineOp::kStop && state.phase == election::Phase::kHandover)
+    instruments_->switchover_seconds.Observe(took);
   Log(done.ok ? LogLevel::kInfo : LogLevel::kWarn, "engine", done.ok ? "end" : "failed",
-      {{"operation", ToString(done.op)}, {"took", took}, {"detail", done.detail}, {"offset", done.offset},
+      {{"operation", ToString(done.op)},
+       {"took", took},
+       {"detail", done.detail},
+       {"offset", done.offset},
        {"timeline", done.timeline}});
   const char* action = RoleAction(done.op);
   if (*action == '\0') return;
-  audit::Event event =
-      Event(done.ok ? Stage::kCompleted : Stage::kFailed, action, std::string(ToString(done.op)) + " " + last_op_detail_);
+  audit::Event event = Event(done.ok ? Stage::kCompleted : Stage::kFailed, action,
+                             std::string(ToString(done.op)) + " " + last_op_detail_);
   audit::Standing after;
   after.role = ToString(role_);
   after.epoch = last_op_epoch_;
@@ -266,10 +315,11 @@ void Journal::EngineEnded(const election::State& state, const election::EngineDo
 }
 
 void Journal::Exited(const DatabaseExit& exit, election::Epoch epoch) {
-  const char* how = exit.kind == ExitKind::kUnasked ? "The database ended and nobody asked for it"
+  const char* how = exit.kind == ExitKind::kUnasked  ? "The database ended and nobody asked for it"
                     : exit.kind == ExitKind::kFenced ? "The deadline passed: the shim killed the database"
                                                      : "The database ended as asked";
-  Log(exit.kind == ExitKind::kAsked ? LogLevel::kInfo : LogLevel::kWarn, "shim", how, {{"detail", exit.detail}});
+  Log(exit.kind == ExitKind::kAsked ? LogLevel::kInfo : LogLevel::kWarn, "shim", how,
+      {{"detail", exit.detail}});
   if (exit.kind == ExitKind::kFenced) {
     ++instruments_->fence_kills;
     instruments_->fence_seconds.Observe(exit.latency);
@@ -277,7 +327,9 @@ void Journal::Exited(const DatabaseExit& exit, election::Epoch epoch) {
   audit::Event event = Event(exit.kind == ExitKind::kUnasked ? Stage::kFailed : Stage::kCompleted,
                              exit.kind == ExitKind::kFenced ? "fence.kill" : "database.exit",
                              std::string(how) + (exit.detail.empty() ? "" : ": " + exit.detail));
-  event.reason = exit.kind == ExitKind::kUnasked ? "database-died" : exit.kind == ExitKind::kFenced ? "deadline" : last_row_;
+  event.reason = exit.kind == ExitKind::kUnasked  ? "database-died"
+                 : exit.kind == ExitKind::kFenced ? "deadline"
+                                                  : last_row_;
   audit::Standing before;
   before.role = ToString(role_);
   before.epoch = epoch;
@@ -298,8 +350,9 @@ void Journal::Role(election::Role role, election::Epoch epoch) {
   if (role == role_) return;
   instruments_->role_changes.Add({ToString(role_), ToString(role), last_row_});
   instruments_->last_transition_unix_ms = UnixMillis();
-  audit::Event event = Event(Stage::kCompleted, "role.change",
-                             std::string("This member is ") + ToString(role) + " now, it was " + ToString(role_));
+  audit::Event event =
+      Event(Stage::kCompleted, "role.change",
+            std::string("This member is ") + ToString(role) + " now, it was " + ToString(role_));
   audit::Standing before;
   before.role = ToString(role_);
   audit::Standing after;
@@ -321,7 +374,8 @@ void Journal::AdminEnded(const std::string& verb, const std::string& id, electio
 }
 
 void Journal::Configured(const std::string& changes, bool ok) {
-  Log(ok ? LogLevel::kInfo : LogLevel::kError, "config", ok ? "configuration read again" : "configuration not taken over",
+  Log(ok ? LogLevel::kInfo : LogLevel::kError, "config",
+      ok ? "configuration read again" : "configuration not taken over",
       {{"changes", changes.empty() ? "none" : changes}});
   audit::Event event = Event(ok ? Stage::kCompleted : Stage::kFailed, "config.change",
                              changes.empty() ? "Nothing changed" : changes);

@@ -1,5 +1,6 @@
-// What is told of the agent's doings: each decision as a line in the operational log, a line in the audit log, a count and
-// an entry of the ring behind `mainstay why`; lock, role and fence changes as audit events with their stages.
+// What is told of the agent's doings: each decision as a line in the operational log, a line in the audit
+// log, a count and an entry of the ring behind `mainstay why`; lock, role and fence changes as audit events
+// with their stages.
 //
 // Thread rules: loop only. Nothing here blocks: both logs drop rather than wait.
 #ifndef MAINSTAY_AGENT_SIDECAR_JOURNAL_H_
@@ -48,7 +49,8 @@ class Journal {
   void ShimChanged(const ShimFacts& facts, bool other_shim);
 
   void Role(election::Role role, election::Epoch epoch);
-  void AdminEnded(const std::string& verb, const std::string& id, election::AdminStatus status, const std::string& message);
+  void AdminEnded(const std::string& verb, const std::string& id, election::AdminStatus status,
+                  const std::string& message);
   void Configured(const std::string& changes, bool ok);
   void Life(const char* action, audit::Stage stage, const std::string& msg);  // "agent.start", "agent.stop"
 

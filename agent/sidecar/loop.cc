@@ -58,14 +58,15 @@ void AsioLoop::Cancel(TimerId id) {
 }
 
 void AsioLoop::Wait() {
-  timerfd_.async_wait(boost::asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code error) {
-    if (error) return;
-    uint64_t expirations = 0;
-    // Drained so that the descriptor is quiet again; EAGAIN (it was re-armed meanwhile) is fine.
-    [[maybe_unused]] const ssize_t n = ::read(timerfd_.native_handle(), &expirations, sizeof expirations);
-    Fire();
-    Wait();
-  });
+  timerfd_.async_wait(
+      boost::asio::posix::stream_descriptor::wait_read, [this](boost::system::error_code error) {
+        if (error) return;
+        uint64_t expirations = 0;
+        // Drained so that the descriptor is quiet again; EAGAIN (it was re-armed meanwhile) is fine.
+        [[maybe_unused]] const ssize_t n = ::read(timerfd_.native_handle(), &expirations, sizeof expirations);
+        Fire();
+        Wait();
+      });
 }
 
 void AsioLoop::Fire() {
@@ -73,7 +74,8 @@ void AsioLoop::Fire() {
   turned_at_.store(now.nanos(), std::memory_order_relaxed);
   armed_ = MonoTime::Never();
   firing_ = true;
-  // Only those due now: a task that sets a timer for "at once" gets it in the next turn, so sockets are not starved.
+  // Only those due now: a task that sets a timer for "at once" gets it in the next turn, so sockets are not
+  // starved.
   std::vector<std::function<void()>> due;
   while (!timers_.empty() && timers_.begin()->first.first <= now) {
     auto node = timers_.extract(timers_.begin());

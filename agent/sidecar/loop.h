@@ -1,12 +1,14 @@
-// The loop: the one thread that owns all state of the agent. Timers on CLOCK_BOOTTIME and a mailbox for everybody else.
+// The loop: the one thread that owns all state of the agent. Timers on CLOCK_BOOTTIME and a mailbox for
+// everybody else.
 //
 //   loop.Post([this] { ... });                              // any thread
 //   TimerId t = loop.At(loop.Now() + 500ms, [this] {...});  // loop thread; once
 //
-// Boost.Asio's own timers run on CLOCK_MONOTONIC, which stands still in a suspend; so AsioLoop has one timerfd on BOOTTIME
-// for all timers. Tests bring a loop with simulated time (test/unit/sidecar/sim_loop.h).
+// Boost.Asio's own timers run on CLOCK_MONOTONIC, which stands still in a suspend; so AsioLoop has one
+// timerfd on BOOTTIME for all timers. Tests bring a loop with simulated time (test/unit/sidecar/sim_loop.h).
 //
-// Thread rules: Post and Now from any thread; everything else on the loop's thread only. Callbacks must not block.
+// Thread rules: Post and Now from any thread; everything else on the loop's thread only. Callbacks must not
+// block.
 #ifndef MAINSTAY_AGENT_SIDECAR_LOOP_H_
 #define MAINSTAY_AGENT_SIDECAR_LOOP_H_
 
@@ -48,7 +50,8 @@ class AsioLoop : public Loop {
   TimerId At(MonoTime when, std::function<void()> task) override;
   void Cancel(TimerId id) override;
 
-  // When a timer last ran (any thread), and how late the latest-running one was since the last call (loop thread).
+  // When a timer last ran (any thread), and how late the latest-running one was since the last call (loop
+  // thread).
   MonoTime turned_at() const { return MonoTime::FromNanos(turned_at_.load(std::memory_order_relaxed)); }
   Duration TakeMaxLag();
 

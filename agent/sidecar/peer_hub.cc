@@ -10,8 +10,13 @@ namespace mainstay::agent {
 using election::Name;
 using election::PeerReport;
 
-PeerHub::PeerHub(Loop* loop, PeerLink* link, Options options, Sink sink, metrics::AgentInstruments* instruments)
-    : loop_(loop), link_(link), options_(std::move(options)), sink_(std::move(sink)), instruments_(instruments) {}
+PeerHub::PeerHub(Loop* loop, PeerLink* link, Options options, Sink sink,
+                 metrics::AgentInstruments* instruments)
+    : loop_(loop),
+      link_(link),
+      options_(std::move(options)),
+      sink_(std::move(sink)),
+      instruments_(instruments) {}
 
 void PeerHub::Start() {
   running_ = true;
@@ -171,10 +176,17 @@ void PeerHub::SendPromise(const election::SendPromise& ask) {
 void PeerHub::Count(const char* call, const absl::Status& status) {
   const char* outcome = "error";
   switch (status.code()) {
-    case absl::StatusCode::kOk: outcome = "ok"; break;
-    case absl::StatusCode::kUnavailable: outcome = "unavailable"; break;
-    case absl::StatusCode::kDeadlineExceeded: outcome = "timeout"; break;
-    default: break;
+    case absl::StatusCode::kOk:
+      outcome = "ok";
+      break;
+    case absl::StatusCode::kUnavailable:
+      outcome = "unavailable";
+      break;
+    case absl::StatusCode::kDeadlineExceeded:
+      outcome = "timeout";
+      break;
+    default:
+      break;
   }
   instruments_->peer_calls.Add({call, outcome});
 }

@@ -1,9 +1,10 @@
 // Talking to the other members: heartbeats, notices, freezes, promises.
 //
-// Who is asked: the members of the record, those that the configuration names, and whoever reported, at the newest address
-// known. One report per member is under way at a time; a notice that comes meanwhile is merged into the next one, sent at
-// once when that returns. A report is answered with the receiver's, so of two members only the one with the smaller name
-// starts the exchange each interval; the other one does when it heard nothing for one and a half.
+// Who is asked: the members of the record, those that the configuration names, and whoever reported, at the
+// newest address known. One report per member is under way at a time; a notice that comes meanwhile is merged
+// into the next one, sent at once when that returns. A report is answered with the receiver's, so of two
+// members only the one with the smaller name starts the exchange each interval; the other one does when it
+// heard nothing for one and a half.
 //
 // Thread rules: loop only.
 #ifndef MAINSTAY_AGENT_SIDECAR_PEER_HUB_H_

@@ -19,7 +19,9 @@ bool AgentPort::Enter(std::function<void()> task) {
 
 void AgentPort::Submit(rpc::AdminCommand command, std::function<void(rpc::AdminAnswer)> done) {
   const auto task = [this, command = std::move(command), done] { driver_->Submit(command, done); };
-  if (!Enter(task)) done({election::AdminStatus::kRefused, "the agent is too busy to take requests: is it stopped or starved?"});
+  if (!Enter(task))
+    done({election::AdminStatus::kRefused,
+          "the agent is too busy to take requests: is it stopped or starved?"});
 }
 
 void AgentPort::OnReport(election::PeerReport report, std::function<void(election::PeerReport)> done) {
@@ -27,11 +29,15 @@ void AgentPort::OnReport(election::PeerReport report, std::function<void(electio
 }
 
 void AgentPort::OnFreeze(election::FreezeAsked asked, std::function<void(election::FreezeAnswered)> done) {
-  Enter([this, asked = std::move(asked), done = std::move(done)]() mutable { driver_->OnFreeze(asked, std::move(done)); });
+  Enter([this, asked = std::move(asked), done = std::move(done)]() mutable {
+    driver_->OnFreeze(asked, std::move(done));
+  });
 }
 
 void AgentPort::OnPromise(election::PromiseAsked asked, std::function<void(election::PromiseAnswered)> done) {
-  Enter([this, asked = std::move(asked), done = std::move(done)]() mutable { driver_->OnPromise(asked, std::move(done)); });
+  Enter([this, asked = std::move(asked), done = std::move(done)]() mutable {
+    driver_->OnPromise(asked, std::move(done));
+  });
 }
 
 }  // namespace mainstay::agent

@@ -1,6 +1,7 @@
 // The door of the loop for other threads (gRPC's): rpc::Port over a Driver.
 //
-// Thread rules: any thread, as rpc::Port says. Close() on the loop before the driver goes; later calls are not answered.
+// Thread rules: any thread, as rpc::Port says. Close() on the loop before the driver goes; later calls are
+// not answered.
 #ifndef MAINSTAY_AGENT_SIDECAR_PORT_H_
 #define MAINSTAY_AGENT_SIDECAR_PORT_H_
 
@@ -22,7 +23,9 @@ class AgentPort : public rpc::Port {
 
   std::shared_ptr<const rpc::StatusView> Snapshot() const override { return driver_->board().Get(); }
   MonoTime LoopTurnedAt() const override { return turned_at_(); }
-  uint64_t Subscribe(std::function<void()> changed) override { return driver_->board().Subscribe(std::move(changed)); }
+  uint64_t Subscribe(std::function<void()> changed) override {
+    return driver_->board().Subscribe(std::move(changed));
+  }
   void Unsubscribe(uint64_t subscription) override { driver_->board().Unsubscribe(subscription); }
 
   void Submit(rpc::AdminCommand command, std::function<void(rpc::AdminAnswer)> done) override;
@@ -31,7 +34,8 @@ class AgentPort : public rpc::Port {
   void OnPromise(election::PromiseAsked asked, std::function<void(election::PromiseAnswered)> done) override;
 
  private:
-  // At most kMaxWaiting calls wait for the loop: when it is stopped (the agent is frozen), peers must not fill its memory.
+  // At most kMaxWaiting calls wait for the loop: when it is stopped (the agent is frozen), peers must not
+  // fill its memory.
   static constexpr int kMaxWaiting = 256;
   bool Enter(std::function<void()> task);  // false: too many wait, `task` is dropped
 

@@ -1,6 +1,8 @@
-// The seams of the sidecar: what the driver needs of the world, so that tests can bring their own (test/unit/sidecar).
+// The seams of the sidecar: what the driver needs of the world, so that tests can bring their own
+// (test/unit/sidecar).
 //
-// Thread rules: every method is called on the loop's thread and returns at once; answers come on the loop's thread.
+// Thread rules: every method is called on the loop's thread and returns at once; answers come on the loop's
+// thread.
 #ifndef MAINSTAY_AGENT_SIDECAR_PORTS_H_
 #define MAINSTAY_AGENT_SIDECAR_PORTS_H_
 
@@ -33,9 +35,9 @@ enum class ExitKind : uint8_t {
 };
 struct DatabaseExit {
   ExitKind kind = ExitKind::kUnasked;
-  MonoTime at;           // the last process was gone
-  Duration latency{};    // kFenced: from the deadline to the last process gone
-  std::string detail;    // "signal 9", for people
+  MonoTime at;         // the last process was gone
+  Duration latency{};  // kFenced: from the deadline to the last process gone
+  std::string detail;  // "signal 9", for people
 };
 
 // Told by the fence.
@@ -44,7 +46,8 @@ class FenceSink {
   virtual ~FenceSink() = default;
   virtual void OnArmed(MonoTime until, election::Epoch epoch) = 0;
   virtual void OnExit(const DatabaseExit& exit) = 0;
-  // Connected (again), lost, or other facts. `other_shim`: not the one of before, so its database is another one, too.
+  // Connected (again), lost, or other facts. `other_shim`: not the one of before, so its database is another
+  // one, too.
   virtual void OnShim(const ShimFacts& facts, bool other_shim) = 0;
 };
 
@@ -53,7 +56,8 @@ class FencePort {
   virtual ~FencePort() = default;
   // "Kill everything at `until` unless extended." Confirmed by FenceSink::OnArmed only.
   virtual void Arm(MonoTime until, election::Epoch epoch) = 0;
-  // SIGKILL to everything at once, past the engine's worker. `done` (once, within `patience`): true when nothing is left.
+  // SIGKILL to everything at once, past the engine's worker. `done` (once, within `patience`): true when
+  // nothing is left.
   virtual void Kill(Duration patience, std::function<void(bool)> done) = 0;
 };
 

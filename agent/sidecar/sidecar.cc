@@ -34,7 +34,8 @@ using std::chrono::seconds;
 void SetLog(const Config& config) {
   LogOptions log;
   log.level = static_cast<mainstay::LogLevel>(config.log_level);
-  log.format = config.log_format == LogFormat::kJson ? mainstay::LogFormat::kJson : mainstay::LogFormat::kText;
+  log.format =
+      config.log_format == LogFormat::kJson ? mainstay::LogFormat::kJson : mainstay::LogFormat::kText;
   SetLogOptions(log);
 }
 
@@ -90,7 +91,8 @@ class Sidecar {
   int code_ = kExitStopped;
 };
 
-// The data's volume may come up after us (another container makes it): patient, but not silent, and SIGTERM ends it.
+// The data's volume may come up after us (another container makes it): patient, but not silent, and SIGTERM
+// ends it.
 absl::StatusOr<election::Memory> Sidecar::LoadMemory() {
   LogLimiter limiter(seconds(10));
   for (;;) {
@@ -98,7 +100,8 @@ absl::StatusOr<election::Memory> Sidecar::LoadMemory() {
     const absl::StatusCode code = memory.status().code();
     if (code != absl::StatusCode::kUnavailable && code != absl::StatusCode::kDeadlineExceeded) return memory;
     if (uint64_t held = 0; limiter.Allow(BootClock().Now(), &held)) {
-      Log(mainstay::LogLevel::kWarn, "agent", "waiting for the database's volume", {{"error", memory.status()}});
+      Log(mainstay::LogLevel::kWarn, "agent", "waiting for the database's volume",
+          {{"error", memory.status()}});
     }
     io_.run_for(milliseconds(250));
     io_.restart();
@@ -106,15 +109,17 @@ absl::StatusOr<election::Memory> Sidecar::LoadMemory() {
   }
 }
 
-// What tells this incarnation of the member from others: the run of the shim, that is of everything that may still write. An
-// agent that restarts beside its shim is the same holder (the engine's lock on the data directory keeps a second one out),
-// so it finds its lock and takes the running database over; with another shim no database of before lives.
+// What tells this incarnation of the member from others: the run of the shim, that is of everything that may
+// still write. An agent that restarts beside its shim is the same holder (the engine's lock on the data
+// directory keeps a second one out), so it finds its lock and takes the running database over; with another
+// shim no database of before lives.
 std::string Sidecar::Incarnation() const {
   if (config_.engine == EngineKind::kFake) return nonce_;
   shim::Client client(config_.shim_socket);
   const absl::StatusOr<shim::State> state = client.GetState(loop_.Now() + seconds(1));
   if (!state.ok()) {
-    Log(mainstay::LogLevel::kWarn, "agent", "the shim does not answer yet: a new incarnation", {{"error", state.status()}});
+    Log(mainstay::LogLevel::kWarn, "agent", "the shim does not answer yet: a new incarnation",
+        {{"error", state.status()}});
     return nonce_;
   }
   char text[20];
@@ -162,7 +167,8 @@ absl::Status Sidecar::Build() {
   driver_ = std::make_unique<Driver>(BuildDriverOptions(config_, Incarnation()), parts, *std::move(memory));
   driver_->SetReload([this] { return Reload(); });
   port_ = std::make_unique<AgentPort>(&loop_, driver_.get(), [this] { return loop_.turned_at(); });
-  absl::StatusOr<std::unique_ptr<Faces>> faces = Faces::Start(io_, config_, port_.get(), &instruments_, audit_.get());
+  absl::StatusOr<std::unique_ptr<Faces>> faces =
+      Faces::Start(io_, config_, port_.get(), &instruments_, audit_.get());
   if (!faces.ok()) return faces.status();
   faces_ = *std::move(faces);
   return absl::OkStatus();
@@ -170,13 +176,14 @@ absl::Status Sidecar::Build() {
 
 int Sidecar::Run() {
   driver_->journal().Life("agent.start", audit::Stage::kCompleted,
-                          "agent of " + config_.name + " in cluster " + config_.cluster + ": gRPC " + faces_->grpc_address() +
-                              ", HTTP " + faces_->http_address() + ", lock " + store_->Describe());
+                          "agent of " + config_.name + " in cluster " + config_.cluster + ": gRPC " +
+                              faces_->grpc_address() + ", HTTP " + faces_->http_address() + ", lock " +
+                              store_->Describe());
   driver_->Start();
   fence_->Start(driver_.get());
   const Duration timeout = std::max<Duration>(milliseconds(500), config_.settings.renew);
-  watcher_ = std::make_unique<StoreWatcher>(&loop_, store_.get(), timeout,
-                                            [this](election::RecordSeen seen) { driver_->Handle(std::move(seen)); });
+  watcher_ = std::make_unique<StoreWatcher>(
+      &loop_, store_.get(), timeout, [this](election::RecordSeen seen) { driver_->Handle(std::move(seen)); });
   faces_->SetServing(true);
   io_.run();
   return Finish();
@@ -207,8 +214,9 @@ void Sidecar::OnSignal(int signal) {
   }
   ending_ = true;
   was_leading_ = driver_->state().lead;
-  driver_->journal().Life("agent.stop", audit::Stage::kStarted,
-                          was_leading_ ? "told to end: hand over first" : "told to end; the database goes on");
+  driver_->journal().Life(
+      "agent.stop", audit::Stage::kStarted,
+      was_leading_ ? "told to end: hand over first" : "told to end; the database goes on");
   faces_->SetServing(false);
   driver_->Handle(election::ShutdownAsked{});
   AwaitHandover(loop_.Now() + config_.settings.handover + config_.postgresql.stop_timeout + seconds(2));
@@ -219,7 +227,8 @@ void Sidecar::AwaitHandover(MonoTime until) {
     // The others are being told that the lock is free: let that leave.
     loop_.At(loop_.Now() + milliseconds(was_leading_ ? 200 : 0), [this] { End(kExitStopped); });
   } else if (loop_.Now() >= until) {
-    Log(mainstay::LogLevel::kError, "agent", "the handover was not finished in time: ending all the same, the shim's deadline stops the database");
+    Log(mainstay::LogLevel::kError, "agent",
+        "the handover was not finished in time: ending all the same, the shim's deadline stops the database");
     End(kExitHandoverLate);
   } else {
     loop_.At(loop_.Now() + milliseconds(20), [this, until] { AwaitHandover(until); });
@@ -282,7 +291,9 @@ int Sidecar::Finish() {
   all = fence_->Stop(seconds(1)) && all;
   all = store_worker_->Stop(seconds(1)) && all;
   all = engine_worker_->Stop(seconds(2)) && all;
-  driver_->journal().Life("agent.stop", code_ == kExitStopped ? audit::Stage::kCompleted : audit::Stage::kFailed, "the agent ends");
+  driver_->journal().Life("agent.stop",
+                          code_ == kExitStopped ? audit::Stage::kCompleted : audit::Stage::kFailed,
+                          "the agent ends");
   if (audit_ != nullptr) audit_->Flush(BootClock().Now() + seconds(1));
   if (!all) _exit(code_);  // a thread that hangs still uses what would be destroyed now
   return code_;

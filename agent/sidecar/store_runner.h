@@ -1,13 +1,15 @@
-// Requests to the lock, run on the store's worker: each is answered exactly once, at the latest at its deadline.
+// Requests to the lock, run on the store's worker: each is answered exactly once, at the latest at its
+// deadline.
 //
-//   StoreRunner runner(&loop, &worker, &store, {.timeout = 2s}, [&](election::StoreDone d) { driver.Handle(d); });
-//   runner.Update(action.id, action.record, action.if_version);
+//   StoreRunner runner(&loop, &worker, &store, {.timeout = 2s}, [&](election::StoreDone d) {
+//   driver.Handle(d); }); runner.Update(action.id, action.record, action.if_version);
 //
-// A request that could not be sent before its deadline (the worker hung in an earlier one) is not sent at all; one that
-// hangs is answered kUnknown. Nothing is sent twice: whether to try again is the core's decision.
-// acquireTime: kept per epoch, as read; the first write of an epoch that was not read stamps it.
+// A request that could not be sent before its deadline (the worker hung in an earlier one) is not sent at
+// all; one that hangs is answered kUnknown. Nothing is sent twice: whether to try again is the core's
+// decision. acquireTime: kept per epoch, as read; the first write of an epoch that was not read stamps it.
 //
-// Thread rules: loop only; the store is called on the worker only. Outlives the worker's jobs (stop the worker first).
+// Thread rules: loop only; the store is called on the worker only. Outlives the worker's jobs (stop the
+// worker first).
 #ifndef MAINSTAY_AGENT_SIDECAR_STORE_RUNNER_H_
 #define MAINSTAY_AGENT_SIDECAR_STORE_RUNNER_H_
 
@@ -66,7 +68,8 @@ class StoreRunner {
 // Decodes what a store answered to a Read.
 election::StoreDone ToStoreDone(const lease::StoreAnswer& answer, int64_t* acquire_unix_ms);
 
-// Waits for changes of the lock on a thread of its own and posts what is there. A hint only; runs until stopped.
+// Waits for changes of the lock on a thread of its own and posts what is there. A hint only; runs until
+// stopped.
 class StoreWatcher {
  public:
   using Sink = std::function<void(election::RecordSeen)>;

@@ -18,10 +18,14 @@ namespace {
 rpc::LockHealth Health(const State& s) {
   if (s.store_failures > 0) return rpc::LockHealth::kUnreachable;
   switch (s.lock) {
-    case election::LockView::kUnread: return rpc::LockHealth::kUnknown;
-    case election::LockView::kPresent: return rpc::LockHealth::kOk;
-    case election::LockView::kAbsent: return rpc::LockHealth::kMissing;
-    case election::LockView::kDamaged: return rpc::LockHealth::kUnreadable;
+    case election::LockView::kUnread:
+      return rpc::LockHealth::kUnknown;
+    case election::LockView::kPresent:
+      return rpc::LockHealth::kOk;
+    case election::LockView::kAbsent:
+      return rpc::LockHealth::kMissing;
+    case election::LockView::kDamaged:
+      return rpc::LockHealth::kUnreadable;
   }
   return rpc::LockHealth::kUnknown;
 }
@@ -106,14 +110,16 @@ void FillMembers(const State& s, const engine::Details& details, const ViewExtra
   for (const Name& name : names) {
     rpc::MemberView m = name == s.set->self.name ? Self(s, details, extras, now) : Other(s, name, now);
     FillFromRecord(s, &m);
-    m.sync = s.lead && std::find(s.applied.names.begin(), s.applied.names.end(), name) != s.applied.names.end();
+    m.sync =
+        s.lead && std::find(s.applied.names.begin(), s.applied.names.end(), name) != s.applied.names.end();
     if (name == v->leader) head = m.offset;
     v->members.push_back(std::move(m));
   }
   // The primary knows its standbys' positions better than their last report does.
   for (rpc::MemberView& m : v->members) {
     for (const election::Standby& standby : s.db.standbys) {
-      if (s.lead && standby.name == m.name && standby.streaming) m.offset = std::max(m.offset, standby.flushed);
+      if (s.lead && standby.name == m.name && standby.streaming)
+        m.offset = std::max(m.offset, standby.flushed);
     }
     if (head != 0 && m.offset != 0) m.lag_bytes = m.offset >= head ? 0 : head - m.offset;
   }
@@ -122,14 +128,19 @@ void FillMembers(const State& s, const engine::Details& details, const ViewExtra
 void FillWarnings(const State& s, const ViewExtras& extras, MonoTime now, rpc::StatusView* v) {
   auto warn = [v](std::string text) { v->warnings.push_back(std::move(text)); };
   if (!extras.shim.connected && s.set->database) {
-    warn("The shim does not answer: the database cannot be started, stopped or fenced by this agent. Look at its container's log.");
+    warn(
+        "The shim does not answer: the database cannot be started, stopped or fenced by this agent. Look at "
+        "its container's log.");
   }
-  if (extras.engine_stuck) warn("The engine's thread hangs: look at the database's log and at its file system.");
+  if (extras.engine_stuck)
+    warn("The engine's thread hangs: look at the database's log and at its file system.");
   if (s.store_failures > 0) {
-    warn("The lock does not answer (" + std::to_string(s.store_failures) + " requests in a row): " + extras.store_problem);
+    warn("The lock does not answer (" + std::to_string(s.store_failures) +
+         " requests in a row): " + extras.store_problem);
   }
   if (s.lock == election::LockView::kDamaged) {
-    warn("The lock is unreadable: " + s.lock_problem + ". Nobody is elected until it is repaired or deleted.");
+    warn("The lock is unreadable: " + s.lock_problem +
+         ". Nobody is elected until it is repaired or deleted.");
   }
   if (v->paused) warn("Paused: nobody takes over. `mainstay resume` ends it.");
   if (v->fenced) warn("This member is fenced: its database stays stopped until `mainstay unfence`.");
@@ -137,13 +148,16 @@ void FillWarnings(const State& s, const ViewExtras& extras, MonoTime now, rpc::S
     warn(std::string("Durability in force is ") + ToString(v->durability.in_force) + ", wished is " +
          ToString(v->durability.wished) + ".");
   }
-  if (v->durability.in_force == election::Durability::kGuarded && s.view != nullptr && s.view->voters.empty() && s.lead) {
+  if (v->durability.in_force == election::Durability::kGuarded && s.view != nullptr &&
+      s.view->voters.empty() && s.lead) {
     warn("No standby acknowledges writes: a failover now would need an administrator. Bring a standby back.");
   }
   if (v->leader.empty() && s.lock != election::LockView::kUnread) {
-    warn(std::string("There is no primary. ") + (*s.blocked != '\0' ? "`mainstay why` tells what is missing." : ""));
+    warn(std::string("There is no primary. ") +
+         (*s.blocked != '\0' ? "`mainstay why` tells what is missing." : ""));
   }
-  if (s.db.verdict == election::Verdict::kHung) warn("The database is hung: it runs but does not prove that it writes.");
+  if (s.db.verdict == election::Verdict::kHung)
+    warn("The database is hung: it runs but does not prove that it writes.");
   if (s.lead && s.fence_until < now + s.set->renew) {
     warn("The fence is not armed as it should be: the shim has not confirmed the last deadlines.");
   }
@@ -170,8 +184,8 @@ rpc::DatabaseView Database(const State& s, const engine::Details& details) {
 
 }  // namespace
 
-rpc::StatusView BuildView(const State& s, const Journal& journal, const engine::Details& details, const ViewExtras& extras,
-                          MonoTime now) {
+rpc::StatusView BuildView(const State& s, const Journal& journal, const engine::Details& details,
+                          const ViewExtras& extras, MonoTime now) {
   rpc::StatusView v;
   v.cluster = s.set->cluster;
   v.member = s.set->self.name;
@@ -184,7 +198,9 @@ rpc::StatusView BuildView(const State& s, const Journal& journal, const engine::
   v.leader = Leader(s, now);
   v.lock.where = extras.lock;
   v.lock.health = Health(s);
-  v.lock.problem = s.lock == election::LockView::kDamaged ? s.lock_problem : s.store_failures > 0 ? extras.store_problem : "";
+  v.lock.problem = s.lock == election::LockView::kDamaged ? s.lock_problem
+                   : s.store_failures > 0                 ? extras.store_problem
+                                                          : "";
   v.lock.version = s.version;
   if (s.view != nullptr) v.lock.record_changed_at = s.seen_at;
   if (s.lead) v.lock.permitted_until = s.permit_until;
@@ -230,7 +246,8 @@ std::string ViewKey(const State& s, const ViewExtras& extras, uint64_t decisions
     add(static_cast<uint64_t>(s.view->epoch));
     add(static_cast<uint64_t>(s.view->change));
   }
-  for (const election::Peer& p : s.peers) add((p.report.leads ? 1 : 0) + (p.report.db_running ? 2 : 0) + (p.report.empty ? 4 : 0));
+  for (const election::Peer& p : s.peers)
+    add((p.report.leads ? 1 : 0) + (p.report.db_running ? 2 : 0) + (p.report.empty ? 4 : 0));
   key += s.db.streaming_from;
   return key;
 }

@@ -20,9 +20,9 @@ namespace mainstay::agent {
 
 // What the core's state does not say.
 struct ViewExtras {
-  std::string engine;         // "postgresql"
+  std::string engine;  // "postgresql"
   std::string agent_version;
-  std::string lock;           // Store::Describe()
+  std::string lock;  // Store::Describe()
   election::Role role = election::Role::kUnknown;
   ShimFacts shim;
   bool engine_stuck = false;
@@ -30,8 +30,8 @@ struct ViewExtras {
   MonoTime started_at;
 };
 
-rpc::StatusView BuildView(const election::State& state, const Journal& journal, const engine::Details& details,
-                          const ViewExtras& extras, MonoTime now);
+rpc::StatusView BuildView(const election::State& state, const Journal& journal,
+                          const engine::Details& details, const ViewExtras& extras, MonoTime now);
 
 // The part of a view whose change is worth telling at once. Cheap: built after every step.
 std::string ViewKey(const election::State& state, const ViewExtras& extras, uint64_t decisions);

@@ -3,8 +3,8 @@
 //   ThreadWorker store("store", 4);
 //   if (!store.Run([] { ...blocks, with a deadline of its own... })) answer "busy" now;
 //
-// The queue is bounded: Run says false instead of waiting. Stop drops what waits, and joins; a job that never returns is
-// left behind after `patience` (its thread is detached: the process is about to end anyway).
+// The queue is bounded: Run says false instead of waiting. Stop drops what waits, and joins; a job that never
+// returns is left behind after `patience` (its thread is detached: the process is about to end anyway).
 // Thread rules: Run from any thread; Stop once.
 #ifndef MAINSTAY_AGENT_SIDECAR_WORKER_H_
 #define MAINSTAY_AGENT_SIDECAR_WORKER_H_

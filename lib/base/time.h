@@ -1,8 +1,9 @@
 // Time as Mainstay uses it: a point on CLOCK_BOOTTIME and a length in nanoseconds.
 //
-// BOOTTIME goes on while the machine is suspended and never steps, so a deadline kept on it cannot be stretched by a
-// suspend (CLOCK_MONOTONIC stands still) or by NTP (CLOCK_REALTIME steps). Every deadline in Mainstay is a MonoTime;
-// wall clock time appears only in what people read. MonoTimes of two machines must never be compared.
+// BOOTTIME goes on while the machine is suspended and never steps, so a deadline kept on it cannot be
+// stretched by a suspend (CLOCK_MONOTONIC stands still) or by NTP (CLOCK_REALTIME steps). Every deadline in
+// Mainstay is a MonoTime; wall clock time appears only in what people read. MonoTimes of two machines must
+// never be compared.
 //
 // Thread rules: plain values; Clock implementations are thread-safe.
 #ifndef MAINSTAY_LIB_BASE_TIME_H_

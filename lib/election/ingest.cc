@@ -195,7 +195,8 @@ void IngestDb(Context& c, const DbReport& e) {
   }
   // Nothing was learned of the standbys: that is not "none streams", which would empty the sync set.
   // No answer is not "nobody streams": a database that hangs keeps its sync set until it is killed.
-  const bool mute = e.state != DbState::kRunning || e.verdict == Verdict::kHung || e.verdict == Verdict::kUnknown;
+  const bool mute =
+      e.state != DbState::kRunning || e.verdict == Verdict::kHung || e.verdict == Verdict::kUnknown;
   if (s.open_epoch == 0 || mute) return;
   for (auto& h : s.standbys) h.streaming = false;
   for (const Standby& b : e.standbys) {
@@ -242,8 +243,8 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
       s.db.offset = e.offset;
       break;
     case EngineOp::kFollow:
-      // It was started (or cloned): what was known before is over, the next probe tells the rest. Without this
-      // the member would be told to follow again at once, for ever.
+      // It was started (or cloned): what was known before is over, the next probe tells the rest. Without
+      // this the member would be told to follow again at once, for ever.
       if (s.db.state != DbState::kRunning) s.db.state = DbState::kStarting;
       s.db.empty = false;
       break;

@@ -56,8 +56,11 @@ void ActBlocked(Context& c) {
   s.attempt.ask = 0;
   SetPhase(c, Phase::kReplica);
   Retry(c, &s.next_attempt, s.attempts);
-  // Members that failed together must not try again together: each waits a little longer than the one before it.
-  s.next_attempt += c.set().retry * std::distance(s.memory.known.begin(), std::lower_bound(s.memory.known.begin(), s.memory.known.end(), c.set().self.name));
+  // Members that failed together must not try again together: each waits a little longer than the one before
+  // it.
+  s.next_attempt += c.set().retry * std::distance(s.memory.known.begin(),
+                                                  std::lower_bound(s.memory.known.begin(),
+                                                                   s.memory.known.end(), c.set().self.name));
   s.must_read = true;
 }
 
@@ -125,8 +128,8 @@ void AddHouseRows(std::vector<Row>* t) {
   t->push_back({"lock.read", kAnyPhase, "the lock must be looked at", "Read the lock.", "", true,
                 [](const Context& c) { return c.s.must_read && StoreIdle(c.s) && c.now >= c.s.next_read; },
                 SendRead});
-  t->push_back({"lock.look", In(Phase::kJoining, Phase::kReplica, Phase::kFenced), "the lock was damaged when last seen",
-                "Look whether the lock is still damaged.", "", true,
+  t->push_back({"lock.look", In(Phase::kJoining, Phase::kReplica, Phase::kFenced),
+                "the lock was damaged when last seen", "Look whether the lock is still damaged.", "", true,
                 [](const Context& c) {
                   return c.s.lock == LockView::kDamaged && StoreIdle(c.s) && c.now >= c.s.next_read;
                 },

@@ -64,9 +64,11 @@ bool ProbationGone(const Context& c) {
 // next holder.
 bool Recreate(const Context& c) {
   const State& s = c.s;
-  // After a conflict the lock is looked at first: somebody else may have made it, and then this reign is over.
-  return Permitted(s, c.now) && s.lock == LockView::kAbsent && StoreIdle(s) && !s.must_read && s.view != nullptr &&
-         c.now >= s.next_read && (s.view->durability == Durability::kAsync || !c.set().database);
+  // After a conflict the lock is looked at first: somebody else may have made it, and then this reign is
+  // over.
+  return Permitted(s, c.now) && s.lock == LockView::kAbsent && StoreIdle(s) && !s.must_read &&
+         s.view != nullptr && c.now >= s.next_read &&
+         (s.view->durability == Durability::kAsync || !c.set().database);
 }
 void ActRecreate(Context& c) {
   Record r = NextRecord(c);

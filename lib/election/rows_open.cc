@@ -57,7 +57,8 @@ bool CanOpen(const Context& c) {
          !s.open_failed && s.open_epoch == 0 && c.now >= s.engine_retry && !s.view->cluster_id.empty() &&
          !s.sync_uncertain;  // a write of voters may still land: the names would be too loose for it
 }
-// A new cluster is named in the record before its first write, so that a record without a name has lost nothing.
+// A new cluster is named in the record before its first write, so that a record without a name has lost
+// nothing.
 bool Nameless(const Context& c) {
   return c.set().database && c.s.view->cluster_id.empty() && !c.s.db.system_id.empty() && MayWrite(c);
 }
@@ -173,7 +174,8 @@ void AddOpenRows(std::vector<Row>* t) {
   t->push_back({"open.done", In(Phase::kOpening), "the database accepts writes",
                 "This member is the primary now.", "primary", false, IsOpen, ActPrimary});
   t->push_back({"open.name", In(Phase::kOpening), "the record does not say which cluster it is of",
-                "Write the new cluster's identifier into the record before opening it.", "", true, Nameless, ActName});
+                "Write the new cluster's identifier into the record before opening it.", "", true, Nameless,
+                ActName});
   t->push_back({"open.start", In(Phase::kOpening), "the lock is mine and the fence stands",
                 "The lock is ours and the fence is armed: open the database for writes.", "", false, CanOpen,
                 ActOpen});

@@ -73,8 +73,7 @@ bool FollowDue(const Context& c) {
   // that epoch or later.
   if (s.view->epoch < s.memory.promised && !Mistake(M::kNoSup)) return false;
   if (!s.memory.promised_to.empty() && s.view->epoch == s.memory.promised &&
-      s.view->durability != Durability::kAsync &&
-      s.memory.promised_to != s.view->holder_name)
+      s.view->durability != Durability::kAsync && s.memory.promised_to != s.view->holder_name)
     return false;
   const Member* leader = s.view->FindMember(s.view->holder_name);
   if (leader == nullptr || s.db.writable) return false;
@@ -119,8 +118,8 @@ bool FoundDue(const Context& c) {
     empty += Contains(ask, p.report.name) ? 1 : 0;
   }
   const size_t others = ask.size() - (Contains(ask, c.set().self.name) ? 1 : 0);
-  // Whoever the configuration or an earlier record names was asked and has nothing; or this member has never heard
-  // of a cluster and nobody came for L.
+  // Whoever the configuration or an earlier record names was asked and has nothing; or this member has never
+  // heard of a cluster and nobody came for L.
   if (empty >= others) return others > 0 || c.now - s.seen_at >= LeaseWait(s);
   return s.memory.max_epoch == 0 && c.now - s.seen_at >= LeaseWait(s);
 }

@@ -47,17 +47,16 @@ bool OthersAgree(const State& s, MonoTime now) {
   return true;
 }
 
-// The record names this member, and nothing was streamed here since the freeze that won it: these are the data the
-// reign was to begin with (it died between its compare-and-swap and the opening). Or this is the founder, come back
-// before its new cluster was ever opened.
+// The record names this member, and nothing was streamed here since the freeze that won it: these are the
+// data the reign was to begin with (it died between its compare-and-swap and the opening). Or this is the
+// founder, come back before its new cluster was ever opened.
 bool UnopenedMine(const State& s) {
   const Record& r = *s.view;
   const Memory& m = s.memory;
   if (r.holder_name != s.set->self.name || s.db.empty || !s.db_known) return false;
   // It froze for that epoch or a later one, and could only have followed a record newer than this since.
   if (m.promised >= r.epoch && m.detached && m.lineage > 0) return true;
-  return m.lineage == 0 && m.held == 0 &&
-         (r.cluster_id.empty() || r.cluster_id == s.db.system_id);
+  return m.lineage == 0 && m.held == 0 && (r.cluster_id.empty() || r.cluster_id == s.db.system_id);
 }
 
 bool SelfComplete(const State& s) {
@@ -336,8 +335,8 @@ Record AcquiredRecord(const Context& c) {
   r.holder = s.set->identity;
   r.holder_name = s.set->self.name;
   r.epoch = s.attempt.epoch;
-  // The new reign's own log begins when its database opens (NextRecord raises the base then). Until that nothing was
-  // acknowledged in it, and the members of the last reign are still the ones that count.
+  // The new reign's own log begins when its database opens (NextRecord raises the base then). Until that
+  // nothing was acknowledged in it, and the members of the last reign are still the ones that count.
   if (s.attempt.cause == Cause::kLost || s.view == nullptr) r.base = s.memory.lineage;
   if (s.admin.has_value() && s.admin->kind == AdminKind::kResume) r.paused = false;
   r.voters.clear();

@@ -1,8 +1,10 @@
-// What a database engine can do for the agent: one interface for PostgreSQL, Redis and RabbitMQ; `fake` for tests.
+// What a database engine can do for the agent: one interface for PostgreSQL, Redis and RabbitMQ; `fake` for
+// tests.
 //
-// Thread rules: every method is called on the engine worker thread only, one at a time, and may block until its deadline
-// (BootClock). Cancel() may be called from any thread and makes a running operation return soon with kCancelled.
-// Errors: absl::Status with a message that names the thing, the value and the remedy. DeadlineExceeded = unknown.
+// Thread rules: every method is called on the engine worker thread only, one at a time, and may block until
+// its deadline (BootClock). Cancel() may be called from any thread and makes a running operation return soon
+// with kCancelled. Errors: absl::Status with a message that names the thing, the value and the remedy.
+// DeadlineExceeded = unknown.
 #ifndef MAINSTAY_LIB_ENGINE_ENGINE_H_
 #define MAINSTAY_LIB_ENGINE_ENGINE_H_
 
@@ -26,12 +28,17 @@ struct LogEnd {  // where the log ends, and how sure that is
 
 // For people and metrics: facts of the last probe that the core does not need.
 struct Details {
-  std::string version;            // "15.20"
+  std::string version;                       // "15.20"
   std::vector<std::string> pending_restart;  // parameters that wait for a restart
-  std::string activity;           // "cloning from a: 45 % of 1.2 GB", "" when nothing runs
+  std::string activity;                      // "cloning from a: 45 % of 1.2 GB", "" when nothing runs
   uint64_t replay_offset = 0;
-  int64_t start_unix_ms = 0;      // when the database process started
-  struct Replica { election::Name name; std::string state; uint64_t sent = 0, flushed = 0, replayed = 0; bool sync = false; };
+  int64_t start_unix_ms = 0;  // when the database process started
+  struct Replica {
+    election::Name name;
+    std::string state;
+    uint64_t sent = 0, flushed = 0, replayed = 0;
+    bool sync = false;
+  };
   std::vector<Replica> replicas;
 };
 
@@ -49,7 +56,8 @@ class Engine {
 
   // Operations; see election::EngineOp for what each means.
   virtual absl::StatusOr<std::string> Found(MonoTime deadline) = 0;  // returns the system identifier
-  virtual absl::Status Follow(const election::Member& leader, election::Epoch epoch, const std::string& cluster_id, MonoTime deadline) = 0;
+  virtual absl::Status Follow(const election::Member& leader, election::Epoch epoch,
+                              const std::string& cluster_id, MonoTime deadline) = 0;
   virtual absl::StatusOr<LogEnd> Freeze(const election::Memory& memory, MonoTime deadline) = 0;
   virtual absl::StatusOr<LogEnd> Promote(const election::Engine& op, MonoTime deadline) = 0;
   virtual absl::StatusOr<LogEnd> Reopen(const election::Engine& op, MonoTime deadline) = 0;
@@ -59,9 +67,10 @@ class Engine {
   virtual absl::Status Checkpoint(MonoTime deadline) = 0;
 
   // Of administrators; never needed by the election.
-  virtual absl::Status Reload(MonoTime deadline) = 0;         // parameters from the configuration
-  virtual absl::Status Restart(MonoTime deadline) = 0;        // in place, same role (a primary keeps its lease)
-  virtual absl::Status Reinit(MonoTime deadline) = 0;         // throw the data away and clone at the next Follow (replicas only)
+  virtual absl::Status Reload(MonoTime deadline) = 0;   // parameters from the configuration
+  virtual absl::Status Restart(MonoTime deadline) = 0;  // in place, same role (a primary keeps its lease)
+  virtual absl::Status Reinit(
+      MonoTime deadline) = 0;  // throw the data away and clone at the next Follow (replicas only)
 
   virtual void Cancel() = 0;
 };

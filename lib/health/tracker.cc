@@ -15,7 +15,8 @@ void Tracker::Reset() {
 }
 
 Verdict Tracker::Add(const Sample& sample) {
-  // A probe that could not even learn the state says nothing about another state: it counts as a failure of the last one.
+  // A probe that could not even learn the state says nothing about another state: it counts as a failure of
+  // the last one.
   const DbState state = sample.state == DbState::kUnknown ? state_ : sample.state;
   if (state != DbState::kRunning) {
     Reset();
@@ -42,8 +43,9 @@ void Tracker::Failed(const Sample& sample) {
   good_ = slow_ = 0;
   // Looked at: the probe itself, and at most two intervals before it.
   const Duration gap = sample.began > last_ ? sample.began - last_ : Duration(0);
-  const Duration own = sample.ended > std::max(sample.began, last_) ? sample.ended - std::max(sample.began, last_)
-                                                                    : Duration(0);
+  const Duration own = sample.ended > std::max(sample.began, last_)
+                           ? sample.ended - std::max(sample.began, last_)
+                           : Duration(0);
   silence_ += std::min(gap, 2 * thresholds_.interval) + std::min(own, thresholds_.hung_after / 2);
   if (silence_ >= thresholds_.hung_after && failed_ >= thresholds_.hung_probes) {
     verdict_ = Verdict::kHung;
@@ -66,7 +68,8 @@ void Tracker::Proved(const Sample& sample) {
   ++good_;
   slow_ = 0;
   if (verdict_ == Verdict::kHung) {
-    // One proof ends "hung", but a database that limps from hang to hang is not called ok at the first good answer.
+    // One proof ends "hung", but a database that limps from hang to hang is not called ok at the first good
+    // answer.
     verdict_ = Verdict::kSaturated;
   } else if (verdict_ == Verdict::kUnknown || good_ >= thresholds_.recover_after) {
     verdict_ = Verdict::kOk;

@@ -3,10 +3,11 @@
 //   Tracker t({.hung_after = 5s, .interval = 500ms});
 //   report.verdict = t.Add({.began = began, .ended = now, .state = report.state, .verdict = report.verdict});
 //
-// Three verdicts (docs/ARCHITECTURE.md): ok, saturated (slow or out of connections, but it writes: never a reason to stop)
-// and hung (running, and no proof of writing for `hung_after`). Hung needs silence that was *looked at*: time in which
-// nobody probed (the agent was paused, the machine slept) counts as at most two intervals, so a pause of the agent is not
-// taken for a fault of the database. A state other than running starts afresh: starting and recovery are not "hung".
+// Three verdicts (docs/ARCHITECTURE.md): ok, saturated (slow or out of connections, but it writes: never a
+// reason to stop) and hung (running, and no proof of writing for `hung_after`). Hung needs silence that was
+// *looked at*: time in which nobody probed (the agent was paused, the machine slept) counts as at most two
+// intervals, so a pause of the agent is not taken for a fault of the database. A state other than running
+// starts afresh: starting and recovery are not "hung".
 //
 // Thread rules: plain value, one thread.
 #ifndef MAINSTAY_LIB_HEALTH_TRACKER_H_
@@ -20,13 +21,13 @@ namespace mainstay::health {
 struct Thresholds {
   Duration hung_after = std::chrono::seconds(5);
   Duration interval = std::chrono::milliseconds(500);  // wished distance of probes
-  int hung_probes = 2;     // at least this many failed in a row, too
-  int saturated_after = 2; // slow ones in a row until it is called saturated
-  int recover_after = 2;   // good ones in a row until it is called ok again
+  int hung_probes = 2;                                 // at least this many failed in a row, too
+  int saturated_after = 2;                             // slow ones in a row until it is called saturated
+  int recover_after = 2;                               // good ones in a row until it is called ok again
 };
 
-// One probe. `verdict` is its own outcome: kOk and kSaturated are proofs of writing (or, on a standby, of answering); kHung
-// and kUnknown are not.
+// One probe. `verdict` is its own outcome: kOk and kSaturated are proofs of writing (or, on a standby, of
+// answering); kHung and kUnknown are not.
 struct Sample {
   MonoTime began;
   MonoTime ended;

@@ -5,10 +5,12 @@
 //   kOk        it happened, `version` is the new one (Read: the current one)
 //   kConflict  it certainly did not happen: another version is there (Create: something is there)
 //   kNotFound  it certainly did not happen: nothing is there
-//   kUnknown   it may have happened, now or later: time-out, full disk, lost answer. Never success, never loss.
+//   kUnknown   it may have happened, now or later: time-out, full disk, lost answer. Never success, never
+//   loss.
 // A version is opaque: compare for equality only. It never repeats, also not after a deletion.
 //
-// Thread rules: every method may be called from any thread, blocks until `deadline` at the latest (BootClock).
+// Thread rules: every method may be called from any thread, blocks until `deadline` at the latest
+// (BootClock).
 #ifndef MAINSTAY_LIB_LEASE_STORE_H_
 #define MAINSTAY_LIB_LEASE_STORE_H_
 
@@ -36,8 +38,8 @@ class Store {
   virtual StoreAnswer Read(MonoTime deadline) = 0;
   virtual StoreAnswer Create(const Document& document, MonoTime deadline) = 0;
   virtual StoreAnswer Update(const Document& document, const std::string& if_version, MonoTime deadline) = 0;
-  // Blocks until the version differs from `seen` ("" = absent), Interrupt() is called, or `deadline`. True: look again.
-  // A hint only: may return true for nothing, may miss (callers read now and then).
+  // Blocks until the version differs from `seen` ("" = absent), Interrupt() is called, or `deadline`. True:
+  // look again. A hint only: may return true for nothing, may miss (callers read now and then).
   virtual bool WaitChange(const std::string& seen, MonoTime deadline) = 0;
   // Makes a running or the next WaitChange return soon.
   virtual void Interrupt() = 0;

@@ -1,4 +1,5 @@
-// What strangers and people hand to the agent: YAML configurations, HTTP targets, peers' messages. Also used by the replay test.
+// What strangers and people hand to the agent: YAML configurations, HTTP targets, peers' messages. Also used
+// by the replay test.
 #ifndef MAINSTAY_TEST_FUZZ_FACES_FUZZ_H_
 #define MAINSTAY_TEST_FUZZ_FACES_FUZZ_H_
 
@@ -26,14 +27,17 @@ inline void FuzzYaml(const std::string& text) {
     if (p.ToString().size() > 8192) FacesFuzzFail("a problem of more than 8 KiB", text);
   }
   if (!c.ok()) return;
-  const agent::LoadedConfig again = agent::LoadConfigText(agent::PrintConfig(c.config, &c.origin), "again", {}, nullptr);
-  if (!again.ok() || !agent::Compare(c.config, again.config).empty()) FacesFuzzFail("printed, it reads back differently", text);
+  const agent::LoadedConfig again =
+      agent::LoadConfigText(agent::PrintConfig(c.config, &c.origin), "again", {}, nullptr);
+  if (!again.ok() || !agent::Compare(c.config, again.config).empty())
+    FacesFuzzFail("printed, it reads back differently", text);
 }
 
 inline void FuzzTarget(const std::string& text) {
   const auto request = http::ParseTarget(text);
   if (!request) return;
-  if (request->path.empty() || request->path[0] != '/' || request->query.size() > 32) FacesFuzzFail("a bad request got through", text);
+  if (request->path.empty() || request->path[0] != '/' || request->query.size() > 32)
+    FacesFuzzFail("a bad request got through", text);
   for (char c : request->path) {
     if (static_cast<unsigned char>(c) < 0x20) FacesFuzzFail("a control character got through", text);
   }
@@ -45,7 +49,8 @@ void FuzzMessage(const std::string& bytes, Back back) {
   if (!in.ParseFromString(bytes)) return;
   const auto plain = rpc::FromProto(in);
   if (!plain.ok()) {
-    if (plain.status().code() != absl::StatusCode::kInvalidArgument || plain.status().message().size() > 2048) {
+    if (plain.status().code() != absl::StatusCode::kInvalidArgument ||
+        plain.status().message().size() > 2048) {
       FacesFuzzFail("a strange error", plain.status().ToString());
     }
     return;

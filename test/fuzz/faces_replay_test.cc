@@ -27,8 +27,32 @@ tags: {priority: 3, no_failover: true}
 )";
 
 std::string Mutate(std::string text, std::mt19937& rng) {
-  static const std::vector<std::string> kWords = {"\n", ": ", "- ", "[", "]", "{", "}", "&a ", "*a", "!!str ", "'", "\"", "%", "%00", "?", "&", "=",
-                                                  "\x00x", "\xff\xff\xff\xff\x0f", "18446744073709551616", "-1s", "1e9GB", "<<: ", "\t", "|\n", "#"};
+  static const std::vector<std::string> kWords = {"\n",
+                                                  ": ",
+                                                  "- ",
+                                                  "[",
+                                                  "]",
+                                                  "{",
+                                                  "}",
+                                                  "&a ",
+                                                  "*a",
+                                                  "!!str ",
+                                                  "'",
+                                                  "\"",
+                                                  "%",
+                                                  "%00",
+                                                  "?",
+                                                  "&",
+                                                  "=",
+                                                  "\x00x",
+                                                  "\xff\xff\xff\xff\x0f",
+                                                  "18446744073709551616",
+                                                  "-1s",
+                                                  "1e9GB",
+                                                  "<<: ",
+                                                  "\t",
+                                                  "|\n",
+                                                  "#"};
   for (unsigned n = 1 + rng() % 4; n > 0 && !text.empty(); --n) {
     const size_t at = rng() % text.size();
     switch (rng() % 4) {
@@ -49,7 +73,9 @@ std::string Mutate(std::string text, std::mt19937& rng) {
   return text;
 }
 
-TEST(FacesFuzz, TheYamlSeedIsGood) { EXPECT_EQ(agent::LoadConfigText(kYaml, "seed", {}, nullptr).Problems(), ""); }
+TEST(FacesFuzz, TheYamlSeedIsGood) {
+  EXPECT_EQ(agent::LoadConfigText(kYaml, "seed", {}, nullptr).Problems(), "");
+}
 
 TEST(FacesFuzz, Yaml) {
   std::mt19937 rng(1);
@@ -70,7 +96,15 @@ TEST(FacesFuzz, Messages) {
   v1::PeerReport m;
   rpc::ToProto(report, "demo", &m);
   v1::FreezeReply f;
-  rpc::ToProto(election::FreezeAnswered{.ask = 1, .from = "a", .epoch = 2, .frozen = true, .refusal = "no", .promised = 2, .position = report.position, .known = {"a", "b"}}, &f);
+  rpc::ToProto(election::FreezeAnswered{.ask = 1,
+                                        .from = "a",
+                                        .epoch = 2,
+                                        .frozen = true,
+                                        .refusal = "no",
+                                        .promised = 2,
+                                        .position = report.position,
+                                        .known = {"a", "b"}},
+               &f);
   std::mt19937 rng(3);
   for (int i = 0; i < 20000; ++i) {
     FuzzConvert(Mutate(m.SerializeAsString(), rng));

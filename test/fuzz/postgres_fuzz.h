@@ -1,4 +1,5 @@
-// One input of the PostgreSQL parsers' fuzzer: a letter that picks the parser, then its text. Also used by the replay test.
+// One input of the PostgreSQL parsers' fuzzer: a letter that picks the parser, then its text. Also used by
+// the replay test.
 #ifndef MAINSTAY_TEST_FUZZ_POSTGRES_FUZZ_H_
 #define MAINSTAY_TEST_FUZZ_POSTGRES_FUZZ_H_
 
@@ -27,13 +28,16 @@ inline void FuzzNames(const std::string& text) {
     const auto name = StandbyName(*id);
     FuzzCheck(name.ok() && *name == text, "a standby name that was read is not the one written");
   }
-  if (const auto lsn = ParseLsn(text); lsn.has_value()) FuzzCheck(ParseLsn(FormatLsn(*lsn)) == lsn, "a position changed");
-  if (const auto at = ParseHostPort(text); at.ok()) FuzzCheck(!at->host.empty() && at->port != 0, "half an address");
+  if (const auto lsn = ParseLsn(text); lsn.has_value())
+    FuzzCheck(ParseLsn(FormatLsn(*lsn)) == lsn, "a position changed");
+  if (const auto at = ParseHostPort(text); at.ok())
+    FuzzCheck(!at->host.empty() && at->port != 0, "half an address");
   // What is quoted comes back as one value, and nothing of it becomes a key.
   const std::string conninfo = "user=u x=" + QuoteConninfo(text) + " application_name=mine";
   if (text.find('\0') == std::string::npos) {
     FuzzCheck(ConninfoValue(conninfo, "x") == text, "a quoted value changed");
-    FuzzCheck(ConninfoValue(conninfo, "application_name") == "mine", "a quoted value leaked into the next key");
+    FuzzCheck(ConninfoValue(conninfo, "application_name") == "mine",
+              "a quoted value leaked into the next key");
   }
   ConninfoValue(text, "application_name");
 }
@@ -41,7 +45,8 @@ inline void FuzzNames(const std::string& text) {
 inline void FuzzConf(const std::string& text) {
   (void)ParseRole(text);
   FuzzCheck(WithInclude(WithInclude(text)) == WithInclude(text), "the include is not written once");
-  FuzzCheck(WithoutProtected(WithoutProtected(text)) == WithoutProtected(text), "protected parameters remain");
+  FuzzCheck(WithoutProtected(WithoutProtected(text)) == WithoutProtected(text),
+            "protected parameters remain");
   Options options;
   options.member = "a";
   Settings settings;
@@ -51,7 +56,8 @@ inline void FuzzConf(const std::string& text) {
   if (const auto conf = BuildConf({&options, &settings, 15}, role); conf.ok()) {
     const auto back = ParseRole(*conf);
     FuzzCheck(back.ok() && *back == role, "a value reached the role");
-    FuzzCheck(conf->rfind("\nsynchronous_standby_names = 'x'\n") != std::string::npos, "a value reached an own parameter");
+    FuzzCheck(conf->rfind("\nsynchronous_standby_names = 'x'\n") != std::string::npos,
+              "a value reached an own parameter");
   }
 }
 
@@ -71,14 +77,20 @@ inline void FuzzPostgres(const uint8_t* data, size_t size) {
     case 'c':
       if (const auto c = ParseControlData(text); c.ok()) (void)c->CleanEnd();
       break;
-    case 'v': (void)MajorOfVersionText(text); break;
+    case 'v':
+      (void)MajorOfVersionText(text);
+      break;
     case 'p': {
       ProgressReader reader;
       if (const auto p = reader.Add(text); p.has_value()) (void)ToText(*p);
       break;
     }
-    case 'f': FuzzConf(text); break;
-    default: FuzzNames(text); break;
+    case 'f':
+      FuzzConf(text);
+      break;
+    default:
+      FuzzNames(text);
+      break;
   }
 }
 

@@ -21,23 +21,35 @@ std::vector<std::string> Corpus() {
   return out;
 }
 
-void Fuzz(const std::string& text) { FuzzPostgres(reinterpret_cast<const uint8_t*>(text.data()), text.size()); }
+void Fuzz(const std::string& text) {
+  FuzzPostgres(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+}
 
 TEST(PostgresFuzz, CorpusAndMutations) {
   const std::vector<std::string> corpus = Corpus();
   ASSERT_GE(corpus.size(), 6u) << "run from the top of the repository";
   for (const std::string& text : corpus) Fuzz(text);
   std::mt19937 rng(1);
-  const std::vector<std::string> words = {"'", "\\", "\"", "=", "\n", "\r", "/", "0/0", "18446744073709551616", "kB (", ":", "-1", "_", "include", "\xff"};
+  const std::vector<std::string> words = {
+      "'",    "\\", "\"", "=", "\n",      "\r",  "/", "0/0", "18446744073709551616",
+      "kB (", ":",  "-1", "_", "include", "\xff"};
   for (int i = 0; i < 20'000; ++i) {
     std::string text = corpus[rng() % corpus.size()];
     for (int n = static_cast<int>(rng() % 4) + 1; n > 0 && !text.empty(); --n) {
       const size_t at = rng() % text.size();
       switch (rng() % 4) {
-        case 0: text[at] = static_cast<char>(rng()); break;
-        case 1: text.erase(at, rng() % 8 + 1); break;
-        case 2: text.insert(at, words[rng() % words.size()]); break;
-        default: text.insert(at, text.substr(at, rng() % 16)); break;
+        case 0:
+          text[at] = static_cast<char>(rng());
+          break;
+        case 1:
+          text.erase(at, rng() % 8 + 1);
+          break;
+        case 2:
+          text.insert(at, words[rng() % words.size()]);
+          break;
+        default:
+          text.insert(at, text.substr(at, rng() % 16));
+          break;
       }
     }
     Fuzz(text);

@@ -1,4 +1,5 @@
-// scenarios [--rewrite] [--quiet] FILE...: runs scenario files (scenario.h) and compares, or writes, their traces.
+// scenarios [--rewrite] [--quiet] FILE...: runs scenario files (scenario.h) and compares, or writes, their
+// traces.
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -31,7 +32,8 @@ void FirstDifference(const std::string& want, const std::string& got) {
     const bool more_b = static_cast<bool>(std::getline(b, y));
     if (!more_a && !more_b) return;
     if (more_a && more_b && x == y) continue;
-    std::printf("  trace line %d\n  - %s\n  + %s\n", line, more_a ? x.c_str() : "(end)", more_b ? y.c_str() : "(end)");
+    std::printf("  trace line %d\n  - %s\n  + %s\n", line, more_a ? x.c_str() : "(end)",
+                more_b ? y.c_str() : "(end)");
     return;
   }
 }
@@ -49,7 +51,9 @@ bool One(const std::string& path, bool rewrite, bool quiet) {
   if (rewrite) {
     std::ofstream(path) << s.head << "---\n" << r.trace;
   } else if (r.trace != s.trace) {
-    std::printf("FAIL %s: another trace than the one written down (`./dev scenarios --rewrite` if it is right)\n", path.c_str());
+    std::printf(
+        "FAIL %s: another trace than the one written down (`./dev scenarios --rewrite` if it is right)\n",
+        path.c_str());
     FirstDifference(s.trace, r.trace);
     return false;
   }
@@ -63,9 +67,12 @@ int main(int argc, char** argv) {
   bool rewrite = false, quiet = false;
   std::vector<std::string> paths;
   for (int i = 1; i < argc; i++) {
-    if (std::strcmp(argv[i], "--rewrite") == 0) rewrite = true;
-    else if (std::strcmp(argv[i], "--quiet") == 0) quiet = true;
-    else paths.emplace_back(argv[i]);
+    if (std::strcmp(argv[i], "--rewrite") == 0)
+      rewrite = true;
+    else if (std::strcmp(argv[i], "--quiet") == 0)
+      quiet = true;
+    else
+      paths.emplace_back(argv[i]);
   }
   int failed = 0;
   for (const std::string& path : paths) failed += One(path, rewrite, quiet) ? 0 : 1;

@@ -1,5 +1,6 @@
-// A scenario: one behaviour of a whole cluster in a text file that can be read aloud to an operator, with the trace of the
-// decisions that it leads to. `scenarios --rewrite` writes the traces anew; they are reviewed as diffs.
+// A scenario: one behaviour of a whole cluster in a text file that can be read aloud to an operator, with the
+// trace of the decisions that it leads to. `scenarios --rewrite` writes the traces anew; they are reviewed as
+// diffs.
 //
 //   # The primary's machine dies: its standbys freeze it out and take over without waiting for the lease.
 //   rules Q1 Q3 S7
@@ -12,8 +13,9 @@
 //
 // `expect` names rows that must fire after the first fault, in this order (`expect nothing`: none need);
 // `never` names rows that must not. Both stand above the
-// line, so a rewrite cannot change them. Every scenario is also judged by all invariants of the simulation, and by its
-// liveness phase after the end. Times are of the simulated cluster; noise is off, so a trace is exact.
+// line, so a rewrite cannot change them. Every scenario is also judged by all invariants of the simulation,
+// and by its liveness phase after the end. Times are of the simulated cluster; noise is off, so a trace is
+// exact.
 #ifndef MAINSTAY_TEST_SCENARIO_SCENARIO_H_
 #define MAINSTAY_TEST_SCENARIO_SCENARIO_H_
 

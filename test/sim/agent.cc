@@ -13,10 +13,13 @@ void World::StartAgent(int m) {
   if (!n.node_up || n.agent_up) return;
   auto s = std::make_shared<election::Settings>();
   const bool fast = plan_.fast != 0;
-  // The incarnation is the shim's run: an agent that restarts beside a living shim is the same one and may adopt its database.
+  // The incarnation is the shim's run: an agent that restarts beside a living shim is the same one and may
+  // adopt its database.
   if (n.nonce == 0) n.nonce = next_nonce_++;
   s->cluster = "c";
-  s->identity = plan_.Mistake() == M::kDupId ? std::string("x_u_1") : n.name + "_u" + std::to_string(m) + "_" + std::to_string(n.nonce);
+  s->identity = plan_.Mistake() == M::kDupId
+                    ? std::string("x_u_1")
+                    : n.name + "_u" + std::to_string(m) + "_" + std::to_string(n.nonce);
   s->self.name = n.name;
   s->self.incarnation = s->identity;
   s->self.peer_address = n.name + ":1";
@@ -47,8 +50,10 @@ void World::StartAgent(int m) {
   n.trip = 0;
   n.state = election::Start(n.settings, n.durable, Local(m, now_));
   if (m == 0 && started_ != nullptr) {
-    if (n.agent_gen == 1) started_(m, n.settings, n.durable, Local(m, now_));
-    else stepped_ = nullptr;
+    if (n.agent_gen == 1)
+      started_(m, n.settings, n.durable, Local(m, now_));
+    else
+      stepped_ = nullptr;
   }
   Trace(m, "AGENT starts as %s", s->identity.c_str());
   if (n.shim.armed) Deliver(m, election::FenceArmed{Local(m, n.shim.deadline), n.shim.epoch}, 0, n.agent_gen);
@@ -94,11 +99,13 @@ void World::Receive(int m, Item& it) {
       return;
     case Ev::kRpcTimeout: {
       if (!n.agent_up || it.gen != n.agent_gen) return;
-      election::Event e = it.slot != 0 ? election::Event(election::PromiseAnswered{}) : election::Event(election::FreezeAnswered{});
+      election::Event e = it.slot != 0 ? election::Event(election::PromiseAnswered{})
+                                       : election::Event(election::FreezeAnswered{});
       AnswerRpc(it.n, m, std::move(e), static_cast<uint64_t>(it.x));
       return;
     }
-    default: break;
+    default:
+      break;
   }
   election::Event event = std::move(pool_[it.slot]);
   pool_free_.push_back(it.slot);
@@ -106,7 +113,8 @@ void World::Receive(int m, Item& it) {
   if (auto* d = std::get_if<election::StoreDone>(&event)) {
     if (d->id != n.store_id) return;  // it timed out
     n.store_id = 0;
-    if (d->outcome == StoreOutcome::kOk && d->op != election::StoreOp::kRead) n.store_sent_ok = std::max(n.store_sent_ok, n.store_sent);
+    if (d->outcome == StoreOutcome::kOk && d->op != election::StoreOp::kRead)
+      n.store_sent_ok = std::max(n.store_sent_ok, n.store_sent);
   }
   if (!TakeAnswer(m, event)) return;
   StepAgent(m, event);
@@ -160,7 +168,9 @@ void World::StepAgent(int m, const election::Event& event) {
 // True: the process stops before this action.
 bool World::Trip(int m, const election::Action& action) {
   Node& n = nodes_[m];
-  if (n.trip == 0 || std::holds_alternative<election::Decision>(action) || std::holds_alternative<election::Publish>(action)) return false;
+  if (n.trip == 0 || std::holds_alternative<election::Decision>(action) ||
+      std::holds_alternative<election::Publish>(action))
+    return false;
   if (--n.trip > 0) return false;
   if (n.trip_crash) {
     const int64_t back = n.trip_ms * kMs;
@@ -180,12 +190,15 @@ void World::RunActions(int m) {
   n.actions.clear();
   for (size_t i = 0; i < list.size() && n.agent_up; i++) {
     if (Trip(m, list[i])) {
-      if (n.agent_up) n.actions.assign(std::make_move_iterator(list.begin() + static_cast<long>(i)), std::make_move_iterator(list.end()));
+      if (n.agent_up)
+        n.actions.assign(std::make_move_iterator(list.begin() + static_cast<long>(i)),
+                         std::make_move_iterator(list.end()));
       return;
     }
     Execute(m, list[i]);
     if (n.agent_paused && i + 1 < list.size()) {  // a fault struck at the moment that this action reached
-      n.actions.assign(std::make_move_iterator(list.begin() + static_cast<long>(i) + 1), std::make_move_iterator(list.end()));
+      n.actions.assign(std::make_move_iterator(list.begin() + static_cast<long>(i) + 1),
+                       std::make_move_iterator(list.end()));
       Push(now_, Ev::kRun, m);
       return;
     }
@@ -198,17 +211,21 @@ void World::Execute(int m, election::Action& action) {
   if (auto* read = std::get_if<election::ReadLock>(&action)) {
     SendStore(m, read->id, election::StoreOp::kRead, nullptr, 0);
   } else if (auto* create = std::get_if<election::CreateLock>(&action)) {
-    SendStore(m, create->id, election::StoreOp::kCreate, std::make_shared<const Record>(std::move(create->record)), 0);
+    SendStore(m, create->id, election::StoreOp::kCreate,
+              std::make_shared<const Record>(std::move(create->record)), 0);
   } else if (auto* update = std::get_if<election::UpdateLock>(&action)) {
-    SendStore(m, update->id, election::StoreOp::kUpdate, std::make_shared<const Record>(std::move(update->record)),
+    SendStore(m, update->id, election::StoreOp::kUpdate,
+              std::make_shared<const Record>(std::move(update->record)),
               strtoull(update->if_version.c_str() + (update->if_version.empty() ? 0 : 1), nullptr, 10));
   } else if (auto* arm = std::get_if<election::ArmFence>(&action)) {
     if (Info(arm->epoch).owner < 0) {
       Info(arm->epoch).owner = static_cast<int8_t>(m);
     } else if (Info(arm->epoch).owner != m) {
-      Fail("epoch_twice", "epoch " + std::to_string(arm->epoch) + " was granted to " + nodes_[Info(arm->epoch).owner].name + " and to " + n.name);
+      Fail("epoch_twice", "epoch " + std::to_string(arm->epoch) + " was granted to " +
+                              nodes_[Info(arm->epoch).owner].name + " and to " + n.name);
     }
-    Push(now_ + net_.Delay(100 * kUs), Ev::kShimArm, m, -1, n.agent_gen, static_cast<int32_t>(arm->epoch), arm->until.nanos());
+    Push(now_ + net_.Delay(100 * kUs), Ev::kShimArm, m, -1, n.agent_gen, static_cast<int32_t>(arm->epoch),
+         arm->until.nanos());
   } else if (auto* engine = std::get_if<election::Engine>(&action)) {
     StartEngine(m, std::move(*engine));
   } else if (auto* freeze = std::get_if<election::SendFreeze>(&action)) {
@@ -218,7 +235,8 @@ void World::Execute(int m, election::Action& action) {
     n.promise_sent = Local(m, now_).nanos();
     Ask(m, promise->ask, Index(promise->to), promise->epoch, true, election::Cause::kSuspected);
   } else if (auto* fa = std::get_if<election::AnswerFreeze>(&action)) {
-    if (fa->answer.frozen && n.durable.promised < fa->answer.epoch) Fail("promise_not_durable", n.name + " answered a freeze before its promise was durable");
+    if (fa->answer.frozen && n.durable.promised < fa->answer.epoch)
+      Fail("promise_not_durable", n.name + " answered a freeze before its promise was durable");
     const uint64_t ask = fa->answer.ask;
     AnswerRpc(m, Index(fa->to), std::move(fa->answer), ask | 1ull << 63);
   } else if (auto* pa = std::get_if<election::AnswerPromise>(&action)) {
@@ -246,7 +264,8 @@ void World::Heartbeat(int m) {
 // A message between agents: lost, late, doubled, out of order.
 void World::Message(int from, int to, const election::Event& event) {
   if (cut_agent_[from][to] > 0) return;
-  const int64_t loss = plan_.msg_loss_pm + (net_bad_ > 0 ? 200 : 0), slow = plan_.msg_slow_pm + (net_bad_ > 0 ? 100 : 0);
+  const int64_t loss = plan_.msg_loss_pm + (net_bad_ > 0 ? 200 : 0),
+                slow = plan_.msg_slow_pm + (net_bad_ > 0 ? 100 : 0);
   for (int copies = 1 + (net_.Chance(plan_.msg_dup_pm) ? 1 : 0); copies > 0; copies--) {
     if (net_.Chance(loss)) continue;
     int64_t d = net_.Delay(plan_.msg_us * kUs);
@@ -264,7 +283,8 @@ void World::Ask(int m, uint64_t ask, int to, Epoch epoch, bool promise, election
   if (cut_agent_[m][to] > 0 || !nodes_[to].node_up) return;  // nobody refuses: the time-out answers
   if (!nodes_[to].agent_up) {
     if (cut_agent_[to][m] > 0) return;
-    Push(now_ + 2 * plan_.msg_us * kUs, Ev::kRpcTimeout, m, to, n.agent_gen, promise ? 1 : 0, static_cast<int64_t>(ask));
+    Push(now_ + 2 * plan_.msg_us * kUs, Ev::kRpcTimeout, m, to, n.agent_gen, promise ? 1 : 0,
+         static_cast<int64_t>(ask));
     return;
   }
   if (promise) {
@@ -274,7 +294,8 @@ void World::Ask(int m, uint64_t ask, int to, Epoch epoch, bool promise, election
   }
 }
 
-// The answer of member `from` to `to`'s question, or (bit 63 not set) its time-out. Each question is answered once.
+// The answer of member `from` to `to`'s question, or (bit 63 not set) its time-out. Each question is answered
+// once.
 void World::AnswerRpc(int from, int to, election::Event&& event, uint64_t ask) {
   constexpr uint64_t kRemote = 1ull << 63;
   Node& n = nodes_[to];
@@ -283,7 +304,8 @@ void World::AnswerRpc(int from, int to, election::Event&& event, uint64_t ask) {
     if (cut_agent_[from][to] > 0 || net_.Chance(plan_.msg_loss_pm + (net_bad_ > 0 ? 200 : 0))) return;
     int64_t d = net_.Delay(plan_.msg_us * kUs);
     if (net_.Chance(plan_.msg_slow_pm)) d += net_.Between(0, 3000) * kMs;
-    // The answer belongs to the connection of the agent that asked; one that comes after the time-out is dropped there.
+    // The answer belongs to the connection of the agent that asked; one that comes after the time-out is
+    // dropped there.
     for (const Rpc& r : n.rpcs)
       if (r.ask == (ask & ~kRemote) && r.to == from && r.promise == promise) {
         if (promise) std::get<election::PromiseAnswered>(event).from = nodes_[from].name;

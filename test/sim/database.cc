@@ -23,7 +23,9 @@ SyncConfig World::MakeConfig(const election::Engine& op) const {
     if (i < 0 || i >= plan_.members) continue;
     c.names |= 1u << i;
     for (const auto& peer : op.peers)
-      if (peer.name == name) c.nonce[i] = static_cast<uint32_t>(strtoul(peer.data_nonce.c_str() + (peer.data_nonce.empty() ? 0 : 1), nullptr, 10));
+      if (peer.name == name)
+        c.nonce[i] = static_cast<uint32_t>(
+            strtoul(peer.data_nonce.c_str() + (peer.data_nonce.empty() ? 0 : 1), nullptr, 10));
   }
   return c;
 }
@@ -34,7 +36,8 @@ bool World::Counts(int p, int s, const SyncConfig& cfg) const {
   return (cfg.names >> s & 1) != 0 && tx.up && tx.epoch == cfg.epoch && tx.nonce == cfg.nonce[s];
 }
 
-// Could this standby still flush something that `p` writes now? Pauses and broken networks end, so they do not count.
+// Could this standby still flush something that `p` writes now? Pauses and broken networks end, so they do
+// not count.
 bool World::CouldFlush(int p, int s, const SyncConfig& cfg) const {
   const Database& d = nodes_[s].db;
   return Counts(p, s, cfg) && d.running && d.rx && d.conn_to == p && d.rx_gen == nodes_[p].db.tx[s].gen;
@@ -69,7 +72,8 @@ void World::StartDb(int m) {
 void World::KillDb(int m, bool unasked) {
   Database& d = nodes_[m].db;
   if (!d.running) return;
-  Trace(m, "DB ends at %d/%llu%s", d.log.branch, static_cast<unsigned long long>(d.log.end), unasked ? " (unasked)" : "");
+  Trace(m, "DB ends at %d/%llu%s", d.log.branch, static_cast<unsigned long long>(d.log.end),
+        unasked ? " (unasked)" : "");
   if (d.paused) nodes_[m].pauses[2] = 1, Resume(m, 2);
   CloseRx(m, true);
   d.running = d.writable = d.unsettled = false;
@@ -91,7 +95,8 @@ void World::OpenDb(int m, Epoch epoch, const SyncConfig& cfg) {
   d.unsettled = false;
   d.acked = 0;
   stats_.opens++;
-  Trace(m, "DB opens under epoch %lld at %d/%llu, k=%d names=%x", static_cast<long long>(epoch), d.log.branch, static_cast<unsigned long long>(d.log.end), cfg.k, cfg.names);
+  Trace(m, "DB opens under epoch %lld at %d/%llu, k=%d names=%x", static_cast<long long>(epoch), d.log.branch,
+        static_cast<unsigned long long>(d.log.end), cfg.k, cfg.names);
   dirty_ = true;
   Push(now_ + db_.Delay(5 * kMs), Ev::kWrite, m, -1, d.gen);
   CheckOpen(m);
@@ -99,7 +104,8 @@ void World::OpenDb(int m, Epoch epoch, const SyncConfig& cfg) {
   Reached(Moment::opened, m);
 }
 
-// A reload: backends and walsenders reread one after the other; until then the old settings release waiters too (S4).
+// A reload: backends and walsenders reread one after the other; until then the old settings release waiters
+// too (S4).
 void World::ChangeConfig(int m, const SyncConfig& cfg) {
   Database& d = nodes_[m].db;
   d.old_cfg = d.cfg;
@@ -107,7 +113,8 @@ void World::ChangeConfig(int m, const SyncConfig& cfg) {
   d.epoch = cfg.epoch;
   d.unsettled = true;
   d.backends_reread = false;
-  Trace(m, "DB k=%d names=%x epoch %lld (was k=%d names=%x)", cfg.k, cfg.names, static_cast<long long>(cfg.epoch), d.old_cfg.k, d.old_cfg.names);
+  Trace(m, "DB k=%d names=%x epoch %lld (was k=%d names=%x)", cfg.k, cfg.names,
+        static_cast<long long>(cfg.epoch), d.old_cfg.k, d.old_cfg.names);
   for (int s = 0; s < plan_.members; s++) {
     if (!d.tx[s].up) continue;
     d.tx[s].reread = false;
@@ -235,7 +242,8 @@ void World::Acknowledge(int p, uint64_t upto) {
   heads_.push_back({d.log.branch, upto});
 }
 
-// The walreceiver tries to connect; PostgreSQL refuses it when the standby's log is not a part of the primary's.
+// The walreceiver tries to connect; PostgreSQL refuses it when the standby's log is not a part of the
+// primary's.
 void World::Connect(int s, uint32_t gen) {
   Node& n = nodes_[s];
   Database& d = n.db;
@@ -243,7 +251,9 @@ void World::Connect(int s, uint32_t gen) {
   const int p = d.conn_to;
   Database& l = nodes_[p].db;
   Push(now_ + db_.Delay(300 * kMs), Ev::kConnect, s, -1, gen);
-  if (CutDb(s, p) || CutDb(p, s) || !nodes_[p].node_up || !l.running || !l.writable || l.paused || l.system != d.system) return;
+  if (CutDb(s, p) || CutDb(p, s) || !nodes_[p].node_up || !l.running || !l.writable || l.paused ||
+      l.system != d.system)
+    return;
   if (!logs_.Contains(l.log, d.log)) return;
   d.rx = true;
   d.rx_gen = ++next_nonce_;
@@ -258,7 +268,8 @@ void World::Connect(int s, uint32_t gen) {
   t.goal = l.log.end;
   t.at = now_;
   t.order = now_;
-  Trace(s, "DB streams from %s as epoch %lld at %d/%llu", nodes_[p].name.c_str(), static_cast<long long>(d.conn_epoch), d.log.branch, static_cast<unsigned long long>(d.log.end));
+  Trace(s, "DB streams from %s as epoch %lld at %d/%llu", nodes_[p].name.c_str(),
+        static_cast<long long>(d.conn_epoch), d.log.branch, static_cast<unsigned long long>(d.log.end));
   SendWal(p, s);
   const int64_t timeout = plan_.wal_timeout_ms * kMs;
   Push(now_ + timeout, Ev::kRxCheck, s, -1, d.rx_gen);
@@ -274,7 +285,8 @@ void World::CloseRx(int s, bool tell) {
   dirty_ = true;
   d.conn_try++;
   if (d.running && d.conn_to >= 0) Push(now_ + db_.Delay(200 * kMs), Ev::kConnect, s, -1, d.conn_try);
-  if (tell && nodes_[s].node_up) Push(now_ + WalDelay(s, d.conn_to), Ev::kWalClosed, d.conn_to, s, d.rx_gen, 1);
+  if (tell && nodes_[s].node_up)
+    Push(now_ + WalDelay(s, d.conn_to), Ev::kWalClosed, d.conn_to, s, d.rx_gen, 1);
 }
 
 void World::CloseTx(int p, int s) {

@@ -63,15 +63,23 @@ void World::EngineLate(int m) {
 void World::EngineStage(int m) {
   Node& n = nodes_[m];
   EngineRun& e = n.engine;
-  if (e.stage == 0 && eng_.Chance(plan_.engine_fail_pm + (engine_bad_[m] > 0 ? 300 : 0))) return EngineFail(m, "injected failure");
+  if (e.stage == 0 && eng_.Chance(plan_.engine_fail_pm + (engine_bad_[m] > 0 ? 300 : 0)))
+    return EngineFail(m, "injected failure");
   switch (e.op.op) {
-    case EngineOp::kFound: return DoFound(m);
-    case EngineOp::kFollow: return DoFollow(m);
-    case EngineOp::kFreeze: return DoFreeze(m);
-    case EngineOp::kPromote: return DoPromote(m);
-    case EngineOp::kReopen: return DoReopen(m);
-    case EngineOp::kSetSync: return DoSetSync(m);
-    case EngineOp::kStop: return DoStop(m);
+    case EngineOp::kFound:
+      return DoFound(m);
+    case EngineOp::kFollow:
+      return DoFollow(m);
+    case EngineOp::kFreeze:
+      return DoFreeze(m);
+    case EngineOp::kPromote:
+      return DoPromote(m);
+    case EngineOp::kReopen:
+      return DoReopen(m);
+    case EngineOp::kSetSync:
+      return DoSetSync(m);
+    case EngineOp::kStop:
+      return DoStop(m);
     case EngineOp::kKill:
       if (e.stage++ == 0) return EngineNext(m, eng_.Delay(plan_.kill_us * kUs));
       KillDb(m, false);
@@ -123,10 +131,12 @@ void World::DoFollow(int m) {
   const int p = Index(e.op.leader.name);
   if (p < 0 || p >= plan_.members || p == m) return EngineFail(m, "no such leader");
   const Database& l = nodes_[p].db;
-  const bool reachable = nodes_[p].node_up && !CutDb(m, p) && !CutDb(p, m) && l.running && l.writable && !l.paused;
+  const bool reachable =
+      nodes_[p].node_up && !CutDb(m, p) && !CutDb(p, m) && l.running && l.writable && !l.paused;
   if (e.stage == 0) {
     if (d.running && d.paused) return EngineFail(m, "the database does not answer");
-    if (!reachable || l.epoch != e.op.epoch) return EngineFail(m, "the leader cannot be reached under that epoch");
+    if (!reachable || l.epoch != e.op.epoch)
+      return EngineFail(m, "the leader cannot be reached under that epoch");
     if (d.running && d.writable) {  // the engine stops a primary before it makes a standby of it
       KillDb(m, false);
     }
@@ -181,7 +191,8 @@ void World::FollowData(int m) {
   KillDb(m, false);
   n.db.dead = false;
   e.stage = 1;
-  const bool rewind = d.exists && d.system == l.system && !eng_.Chance(150) && logs_.Common(d.log, l.log).branch != 0;
+  const bool rewind =
+      d.exists && d.system == l.system && !eng_.Chance(150) && logs_.Common(d.log, l.log).branch != 0;
   if (rewind) {
     d.broken = true;  // until it is complete
     return EngineNext(m, eng_.Delay(plan_.rewind_ms * kMs));
@@ -245,7 +256,8 @@ void World::DoPromote(int m) {
   if (d.paused) return EngineNext(m, 50 * kMs);
   if (d.writable) return EngineFail(m, "it is a primary already");
   // The engine asks the shim right before pg_promote: a deadline that is armed now stays until it kills.
-  if (plan_.Mistake() != M::kNoShim && (!n.shim.armed || n.shim.epoch != e.op.epoch)) return EngineFail(m, "no deadline is armed for this epoch");
+  if (plan_.Mistake() != M::kNoShim && (!n.shim.armed || n.shim.epoch != e.op.epoch))
+    return EngineFail(m, "no deadline is armed for this epoch");
   if (!logs_.Contains(d.log, d.consistent)) return EngineFail(m, "the data are not consistent");
   CloseRx(m, true);
   d.conn_to = -1;
@@ -280,7 +292,8 @@ void World::DoReopen(int m) {
   }
   if (e.stage == 2) {
     // The shim starts a primary only under an armed deadline of the same epoch.
-    if (plan_.Mistake() != M::kNoShim && (!n.shim.armed || n.shim.epoch != e.op.epoch)) return EngineFail(m, "the shim refuses: not armed");
+    if (plan_.Mistake() != M::kNoShim && (!n.shim.armed || n.shim.epoch != e.op.epoch))
+      return EngineFail(m, "the shim refuses: not armed");
     if (d.running) return EngineFail(m, "it runs already");
     if (!logs_.Contains(d.log, d.consistent)) return EngineFail(m, "the data are not consistent");
     d.conn_to = -1;
@@ -329,7 +342,8 @@ void World::DoStop(int m) {
   done.ok = true;
   done.complete = true;
   if (d.running && e.stage == 0 && !d.paused) {
-    e.stage = 1;  // clients are disconnected: nothing is acknowledged from here on; the rest of the log goes out
+    e.stage =
+        1;  // clients are disconnected: nothing is acknowledged from here on; the rest of the log goes out
     if (d.writable) {
       d.writable = false;
       d.log.end += 2;
@@ -366,7 +380,9 @@ void World::EndStop(int m) {
 void World::ShimArm(int m, int64_t until_local, Epoch epoch) {
   Node& n = nodes_[m];
   Shim& s = n.shim;
-  if (epoch < s.term) return Fail("shim_term", n.name + " arms epoch " + std::to_string(epoch) + " after " + std::to_string(s.term));
+  if (epoch < s.term)
+    return Fail("shim_term",
+                n.name + " arms epoch " + std::to_string(epoch) + " after " + std::to_string(s.term));
   const MonoTime until = MonoTime::FromNanos(until_local);
   const int64_t at = Real(m, until);
   if (at <= now_) return;  // late: refused, whatever was armed stays
@@ -401,7 +417,8 @@ void World::ShimTimer(int m, uint32_t gen) {
     return;
   }
   const int64_t latest = (plan_.fast != 0 ? 900 : 2000) * kMs / 2;
-  Push(now_ + std::min(eng_.Delay(plan_.kill_us * kUs), latest), Ev::kShimTimer, m, -1, s.timer + 0x80000000u);
+  Push(now_ + std::min(eng_.Delay(plan_.kill_us * kUs), latest), Ev::kShimTimer, m, -1,
+       s.timer + 0x80000000u);
 }
 
 }  // namespace mainstay::sim

@@ -12,7 +12,8 @@ int World::Primary() const {
   int best = -1;
   for (int m = 0; m < plan_.members; m++) {
     const Node& n = nodes_[m];
-    if (n.node_up && n.db.running && n.db.writable && (best < 0 || n.db.epoch > nodes_[best].db.epoch)) best = m;
+    if (n.node_up && n.db.running && n.db.writable && (best < 0 || n.db.epoch > nodes_[best].db.epoch))
+      best = m;
   }
   if (best < 0 && record_ != nullptr) best = Index(record_->holder_name);
   return best < 0 ? 0 : best;
@@ -22,12 +23,18 @@ int World::Resolve(const Fault& f) const {
   const int p = Primary();
   switch (f.target) {
     case kVoterTarget:
-      if (record_ != nullptr && !record_->voters.empty()) return Index(record_->voters[f.r % record_->voters.size()]);
+      if (record_ != nullptr && !record_->voters.empty())
+        return Index(record_->voters[f.r % record_->voters.size()]);
       [[fallthrough]];
-    case kOtherTarget: return plan_.members < 2 ? p : (p + 1 + static_cast<int>(f.r % static_cast<uint32_t>(plan_.members - 1))) % static_cast<int>(plan_.members);
+    case kOtherTarget:
+      return plan_.members < 2 ? p
+                               : (p + 1 + static_cast<int>(f.r % static_cast<uint32_t>(plan_.members - 1))) %
+                                     static_cast<int>(plan_.members);
     case kPrimaryTarget:
-    case kMomentTarget: return p;
-    default: return f.target;
+    case kMomentTarget:
+      return p;
+    default:
+      return f.target;
   }
 }
 
@@ -118,14 +125,34 @@ void World::ReviveNode(int m) {
 
 void World::Begin(const Fault& f, int m, int n) {
   switch (f.kind) {
-    case K::cut_pair: case K::isolate: case K::cut_store: case K::store_down: case K::store_slow: case K::store_mute:
-    case K::store_zombie: case K::watch_broken: case K::delete_lock: case K::edit_lock: case K::restore_lock: case K::net_bad:
-    case K::wal_slow: case K::engine_bad:
+    case K::cut_pair:
+    case K::isolate:
+    case K::cut_store:
+    case K::store_down:
+    case K::store_slow:
+    case K::store_mute:
+    case K::store_zombie:
+    case K::watch_broken:
+    case K::delete_lock:
+    case K::edit_lock:
+    case K::restore_lock:
+    case K::net_bad:
+    case K::wal_slow:
+    case K::engine_bad:
       return BeginNet(f, m, n);
-    case K::switchover: case K::failover: case K::failover_force: case K::pause: case K::resume: case K::durability:
-    case K::fence: case K::forget: case K::shutdown: case K::tags:
+    case K::switchover:
+    case K::failover:
+    case K::failover_force:
+    case K::pause:
+    case K::resume:
+    case K::durability:
+    case K::fence:
+    case K::forget:
+    case K::shutdown:
+    case K::tags:
       return BeginAdmin(f, m);
-    default: return BeginMember(f, m, f.dur_ms * kMs);
+    default:
+      return BeginMember(f, m, f.dur_ms * kMs);
   }
 }
 
@@ -134,9 +161,15 @@ void World::BeginMember(const Fault& f, int m, int64_t dur) {
   if (f.kind == K::add_member) return ReviveNode(m);
   if (!n.node_up) return;
   switch (f.kind) {
-    case K::agent_pause: Pause(m, 0, dur); break;
-    case K::shim_pause: Pause(m, 1, dur); break;
-    case K::db_pause: Pause(m, 2, dur); break;
+    case K::agent_pause:
+      Pause(m, 0, dur);
+      break;
+    case K::shim_pause:
+      Pause(m, 1, dur);
+      break;
+    case K::db_pause:
+      Pause(m, 2, dur);
+      break;
     case K::machine_pause:
       for (int w = 0; w < 3; w++) Pause(m, w, dur);
       break;
@@ -150,8 +183,12 @@ void World::BeginMember(const Fault& f, int m, int64_t dur) {
       n.trip_crash = f.kind == K::crash_mid;
       n.trip_ms = f.dur_ms;
       break;
-    case K::db_crash: KillDb(m, true); break;
-    case K::node_death: KillNode(m); break;
+    case K::db_crash:
+      KillDb(m, true);
+      break;
+    case K::node_death:
+      KillNode(m);
+      break;
     case K::wipe: {
       // One member loses its disk in a run, and never the only one that may hold all data.
       if (wiped_ >= 0 && wiped_ != m) return;
@@ -164,7 +201,8 @@ void World::BeginMember(const Fault& f, int m, int64_t dur) {
       n.durable = {};
       break;
     }
-    default: break;
+    default:
+      break;
   }
 }
 
@@ -184,19 +222,44 @@ void World::BeginNet(const Fault& f, int m, int n) {
       }
       if (how / 16 % 4 != 0) cut_store_[m][0] += out, cut_store_[m][1] += in;
       break;
-    case K::cut_store: cut_store_[m][0] += out, cut_store_[m][1] += in; break;
-    case K::store_down: store_down_++; break;
-    case K::store_slow: store_slow_++; break;
-    case K::store_mute: store_mute_[m]++; break;
-    case K::store_zombie: store_zombie_[m]++; break;
-    case K::watch_broken: watch_broken_[m]++; break;
-    case K::delete_lock: DeleteLock(); break;
-    case K::edit_lock: EditLock(f.r); break;
-    case K::restore_lock: RestoreLock(f.r); break;
-    case K::net_bad: net_bad_++; break;
-    case K::wal_slow: wal_slow_[m]++; break;
-    case K::engine_bad: engine_bad_[m]++; break;
-    default: break;
+    case K::cut_store:
+      cut_store_[m][0] += out, cut_store_[m][1] += in;
+      break;
+    case K::store_down:
+      store_down_++;
+      break;
+    case K::store_slow:
+      store_slow_++;
+      break;
+    case K::store_mute:
+      store_mute_[m]++;
+      break;
+    case K::store_zombie:
+      store_zombie_[m]++;
+      break;
+    case K::watch_broken:
+      watch_broken_[m]++;
+      break;
+    case K::delete_lock:
+      DeleteLock();
+      break;
+    case K::edit_lock:
+      EditLock(f.r);
+      break;
+    case K::restore_lock:
+      RestoreLock(f.r);
+      break;
+    case K::net_bad:
+      net_bad_++;
+      break;
+    case K::wal_slow:
+      wal_slow_[m]++;
+      break;
+    case K::engine_bad:
+      engine_bad_[m]++;
+      break;
+    default:
+      break;
   }
 }
 
@@ -258,15 +321,23 @@ void World::BeginAdmin(const Fault& f, int m) {
       if (named) a.target = nodes_[other].name;
       m = (f.r & 1) != 0 ? Primary() : m;
       break;
-    case K::failover_force: a.force = true; forced_until_ = now_ + 60 * kSec; [[fallthrough]];
+    case K::failover_force:
+      a.force = true;
+      forced_until_ = now_ + 60 * kSec;
+      [[fallthrough]];
     case K::failover:
       a.kind = AdminKind::kFailover;
       if (named) a.target = nodes_[other].name;
       break;
-    case K::pause: a.kind = AdminKind::kPause, m = Primary(); break;
-    case K::resume: a.kind = AdminKind::kResume, m = Primary(); break;
+    case K::pause:
+      a.kind = AdminKind::kPause, m = Primary();
+      break;
+    case K::resume:
+      a.kind = AdminKind::kResume, m = Primary();
+      break;
     case K::durability:
-      a.kind = AdminKind::kSetDurability, a.durability = static_cast<election::Durability>(f.r % 3), m = Primary();
+      a.kind = AdminKind::kSetDurability, a.durability = static_cast<election::Durability>(f.r % 3),
+      m = Primary();
       break;
     case K::fence:
       a.kind = AdminKind::kFence, a.target = nodes_[m].name;
@@ -286,11 +357,13 @@ void World::BeginAdmin(const Fault& f, int m) {
     }
     case K::shutdown:
       if (!nodes_[m].agent_up) return;
-      Deliver(m, election::ShutdownAsked{}, 0, nodes_[m].agent_gen);  // the pod goes when its grace period is over
+      Deliver(m, election::ShutdownAsked{}, 0,
+              nodes_[m].agent_gen);  // the pod goes when its grace period is over
       nodes_[m].leaving = true;
       Push(now_ + (plan_.fast != 0 ? 8 : 25) * kSec, Ev::kNodeGone, m, -1, nodes_[m].agent_gen, f.dur_ms);
       return;
-    default: return;
+    default:
+      return;
   }
   Admin(m, std::move(a));
 }
@@ -301,10 +374,12 @@ void World::HealAll() {
   Trace(-1, "WORLD heals: all faults end");
   store_down_ = store_slow_ = net_bad_ = 0;
   for (int a = 0; a < kMaxNodes; a++) {
-    store_mute_[a] = store_zombie_[a] = watch_broken_[a] = cut_store_[a][0] = cut_store_[a][1] = wal_slow_[a] = engine_bad_[a] = 0;
+    store_mute_[a] = store_zombie_[a] = watch_broken_[a] = cut_store_[a][0] = cut_store_[a][1] =
+        wal_slow_[a] = engine_bad_[a] = 0;
     for (int b = 0; b < kMaxNodes; b++) cut_agent_[a][b] = cut_db_[a][b] = 0;
   }
-  plan_.msg_loss_pm = plan_.msg_slow_pm = plan_.store_lost_pm = plan_.store_mute_pm = plan_.store_zombie_pm = plan_.store_409_pm = 0;
+  plan_.msg_loss_pm = plan_.msg_slow_pm = plan_.store_lost_pm = plan_.store_mute_pm = plan_.store_zombie_pm =
+      plan_.store_409_pm = 0;
   plan_.store_slow_pm = plan_.engine_fail_pm = plan_.wal_slow_pm = 0;
   for (int m = 0; m < plan_.members; m++) {
     Node& n = nodes_[m];
@@ -317,8 +392,10 @@ void World::HealAll() {
     tags.no_failover = (plan_.no_failover >> m & 1) != 0;
     if (n.agent_up) Deliver(m, tags, 0, n.agent_gen);
     if (n.leaving) KillNode(m);
-    if (!n.node_up) ReviveNode(m);
-    else if (!n.agent_up) Push(now_, Ev::kAgentStart, m);
+    if (!n.node_up)
+      ReviveNode(m);
+    else if (!n.agent_up)
+      Push(now_, Ev::kAgentStart, m);
   }
   if (plan_.live == 0) {
     done_ = true;
@@ -327,7 +404,8 @@ void World::HealAll() {
   const int64_t lease = (plan_.fast != 0 ? 3 : 10) * kSec;
   live_since_ = now_;
   // See docs/SIMULATION.md: six leases, and for each member the time of a clone and three starts.
-  live_bound_ = 6 * lease + plan_.members * (plan_.clone_ms + plan_.rewind_ms + 3 * plan_.start_ms) * kMs + 40 * kSec;
+  live_bound_ =
+      6 * lease + plan_.members * (plan_.clone_ms + plan_.rewind_ms + 3 * plan_.start_ms) * kMs + 40 * kSec;
   Push(now_ + kSec, Ev::kPhase, -1);
 }
 

@@ -30,11 +30,12 @@ void World::Fail(const char* invariant, std::string detail) {
 // Acknowledgements of this epoch may never be lost.
 bool World::Protected(Epoch epoch) const {
   const size_t i = static_cast<size_t>(epoch);
-  return epoch >= floor_ && i < epochs_.size() && epochs_[i].known && epochs_[i].durability != Durability::kAsync;
+  return epoch >= floor_ && i < epochs_.size() && epochs_[i].known &&
+         epochs_[i].durability != Durability::kAsync;
 }
 
-// At most one member can acknowledge at an instant. Under async the deadline bounds it, so it may fail only when a shim
-// was paused across its deadline.
+// At most one member can acknowledge at an instant. Under async the deadline bounds it, so it may fail only
+// when a shim was paused across its deadline.
 void World::CheckAckers() {
   dirty_ = false;
   int first = -1;
@@ -58,8 +59,9 @@ void World::CheckAckers() {
       if (late && (o.shim.paused || o.shim.pause_end >= o.shim.deadline)) continue;
       if (forced_until_ >= now_ && plan_.takeover == 0) continue;
     }
-    Fail("two_ackers", o.name + " under epoch " + std::to_string(o.db.epoch) + " and " + nodes_[young].name + " under epoch " +
-                           std::to_string(nodes_[young].db.epoch) + " can both acknowledge writes");
+    Fail("two_ackers", o.name + " under epoch " + std::to_string(o.db.epoch) + " and " + nodes_[young].name +
+                           " under epoch " + std::to_string(nodes_[young].db.epoch) +
+                           " can both acknowledge writes");
     return;
   }
 }
@@ -69,7 +71,8 @@ void World::CheckHeads(int m, const char* when) {
   const Database& d = nodes_[m].db;
   for (const Log& h : heads_) {
     if (logs_.Contains(d.log, h)) continue;
-    Fail("lost_write", nodes_[m].name + " " + when + " at " + std::to_string(d.log.branch) + "/" + std::to_string(d.log.end) + " without the acknowledged " +
+    Fail("lost_write", nodes_[m].name + " " + when + " at " + std::to_string(d.log.branch) + "/" +
+                           std::to_string(d.log.end) + " without the acknowledged " +
                            std::to_string(h.branch) + "/" + std::to_string(h.end));
     return;
   }
@@ -78,10 +81,13 @@ void World::CheckHeads(int m, const char* when) {
 void World::CheckOpen(int m) {
   const Node& n = nodes_[m];
   if (plan_.Mistake() != M::kNoShim) {
-    if (!n.shim.armed) Fail("open_unfenced", n.name + " opens its database without a deadline");
-    else if (n.shim.epoch != n.db.epoch) Fail("open_unfenced", n.name + " opens its database under a deadline of another epoch");
+    if (!n.shim.armed)
+      Fail("open_unfenced", n.name + " opens its database without a deadline");
+    else if (n.shim.epoch != n.db.epoch)
+      Fail("open_unfenced", n.name + " opens its database under a deadline of another epoch");
   }
-  if (record_ != nullptr && present_ && !damaged_ && record_->epoch == n.db.epoch && record_->holder_name == n.name && Protected(n.db.epoch))
+  if (record_ != nullptr && present_ && !damaged_ && record_->epoch == n.db.epoch &&
+      record_->holder_name == n.name && Protected(n.db.epoch))
     CheckHeads(m, "opens its database");
 }
 
@@ -93,17 +99,22 @@ void World::CheckSets(const char* when) {
   uint32_t v = 0;
   for (const auto& name : r.voters) {
     const int i = Index(name);
-    if (i == m || i < 0) Fail("voters", "the holder votes for itself");
-    else v |= 1u << i;
+    if (i == m || i < 0)
+      Fail("voters", "the holder votes for itself");
+    else
+      v |= 1u << i;
   }
-  if (r.freeze < 1 || r.freeze > static_cast<int32_t>(r.voters.size())) return Fail("voters", "freeze " + std::to_string(r.freeze) + " of " + std::to_string(r.voters.size()));
+  if (r.freeze < 1 || r.freeze > static_cast<int32_t>(r.voters.size()))
+    return Fail("voters", "freeze " + std::to_string(r.freeze) + " of " + std::to_string(r.voters.size()));
   const Database& d = nodes_[m].db;
   if (!d.running || !d.writable || d.epoch != r.epoch) return;
   for (const SyncConfig* c : {&d.cfg, &d.old_cfg}) {
     if (c == &d.old_cfg && !OldCounts(m)) continue;
     const int sum = static_cast<int>(__builtin_popcount((v | c->names) & 0x7f));
     if (c->epoch == r.epoch && c->k + r.freeze <= sum && Protected(r.epoch))
-      return Fail("s1", std::string(when) + ": k " + std::to_string(c->k) + " + q " + std::to_string(r.freeze) + " <= " + std::to_string(sum) + " of " + nodes_[m].name);
+      return Fail("s1", std::string(when) + ": k " + std::to_string(c->k) + " + q " +
+                            std::to_string(r.freeze) + " <= " + std::to_string(sum) + " of " +
+                            nodes_[m].name);
   }
 }
 
@@ -111,34 +122,47 @@ void World::CheckEngine(int m, const election::Engine& op) {
   const Node& n = nodes_[m];
   const bool opens = op.op == EngineOp::kPromote || op.op == EngineOp::kReopen;
   const bool acts = opens || op.op == EngineOp::kFound || op.op == EngineOp::kFollow;
-  if (acts && n.durable.fenced && n.state.memory.fenced) Fail("acts_fenced", n.name + " starts its database although it is fenced");
-  if (opens && op.memory.max_epoch < op.epoch) Fail("memory", n.name + " opens under an epoch that its memory does not have");
-  if (op.memory.promised < n.durable.promised && (opens || op.op == EngineOp::kFreeze || op.op == EngineOp::kRemember))
-    Fail("promise_falls", n.name + " forgets a promise: " + std::to_string(n.durable.promised) + " to " + std::to_string(op.memory.promised));
+  if (acts && n.durable.fenced && n.state.memory.fenced)
+    Fail("acts_fenced", n.name + " starts its database although it is fenced");
+  if (opens && op.memory.max_epoch < op.epoch)
+    Fail("memory", n.name + " opens under an epoch that its memory does not have");
+  if (op.memory.promised < n.durable.promised &&
+      (opens || op.op == EngineOp::kFreeze || op.op == EngineOp::kRemember))
+    Fail("promise_falls", n.name + " forgets a promise: " + std::to_string(n.durable.promised) + " to " +
+                              std::to_string(op.memory.promised));
 }
 
-void World::CheckStep(int m, const election::Event& event, Epoch open_before, bool lead_before, MonoTime permit_before) {
+void World::CheckStep(int m, const election::Event& event, Epoch open_before, bool lead_before,
+                      MonoTime permit_before) {
   const Node& n = nodes_[m];
   const election::State& s = n.state;
   if (s.permit_until > permit_before) {
     const auto* done = std::get_if<election::StoreDone>(&event);
-    const bool write = done != nullptr && done->op != election::StoreOp::kRead && done->outcome == election::StoreOutcome::kOk;
+    const bool write = done != nullptr && done->op != election::StoreOp::kRead &&
+                       done->outcome == election::StoreOutcome::kOk;
     const int64_t sent = std::max(n.store_sent_ok, n.promise_sent);
     if (!write && !std::holds_alternative<election::PromiseAnswered>(event)) {
       return Fail("read_grant", n.name + "'s permission grew without an acknowledged write of its own");
     }
-    if (s.permit_until.nanos() > sent + s.set->validity.count()) return Fail("permit", n.name + "'s permission is longer than H from its request");
+    if (s.permit_until.nanos() > sent + s.set->validity.count())
+      return Fail("permit", n.name + "'s permission is longer than H from its request");
   }
-  if (lead_before && s.lead && s.permit_until <= Local(m, now_) + std::chrono::nanoseconds(0) && false) return;
+  if (lead_before && s.lead && s.permit_until <= Local(m, now_) + std::chrono::nanoseconds(0) && false)
+    return;
   const Record* seen = nullptr;
-  if (const auto* d = std::get_if<election::StoreDone>(&event); d != nullptr && d->op == election::StoreOp::kRead && d->record) seen = &*d->record;
-  if (seen != nullptr && s.lead && seen->holder != s.set->identity && s.open_epoch != 0 && seen->epoch > s.open_epoch)
-    return Fail("acts_on_foreign", n.name + " goes on as primary although it read that " + seen->holder_name + " holds the lock");
+  if (const auto* d = std::get_if<election::StoreDone>(&event);
+      d != nullptr && d->op == election::StoreOp::kRead && d->record)
+    seen = &*d->record;
+  if (seen != nullptr && s.lead && seen->holder != s.set->identity && s.open_epoch != 0 &&
+      seen->epoch > s.open_epoch)
+    return Fail("acts_on_foreign", n.name + " goes on as primary although it read that " + seen->holder_name +
+                                       " holds the lock");
   (void)open_before;
   // With lease takeover nobody else may have a permission (quorum takeover is safe without that).
   if (plan_.takeover != 1 || !s.lead || s.permit_until <= Local(m, now_) || forced_until_ >= now_) return;
   for (const Node& o : nodes_) {
-    if (o.index == m || !o.agent_up || !o.state.lead || o.state.permit_until <= Local(o.index, now_)) continue;
+    if (o.index == m || !o.agent_up || !o.state.lead || o.state.permit_until <= Local(o.index, now_))
+      continue;
     return Fail("two_permits", n.name + " and " + o.name + " both have a running permission");
   }
 }
@@ -155,7 +179,8 @@ bool World::Good(std::string* why) const {
   if (!present_ || damaged_) return *why = "no record", false;
   const Database& d = nodes_[p].db;
   const Record& r = *record_;
-  if (r.holder_name != nodes_[p].name || r.epoch != d.epoch || r.release.released) return *why = "the record names another", false;
+  if (r.holder_name != nodes_[p].name || r.epoch != d.epoch || r.release.released)
+    return *why = "the record names another", false;
   if (!CanAck(p)) return *why = nodes_[p].name + " cannot acknowledge", false;
   size_t voters = 0;
   for (int m = 0; m < plan_.members; m++) {
@@ -167,7 +192,8 @@ bool World::Good(std::string* why) const {
     if (member == nullptr) return *why = nodes_[m].name + " is not in the record", false;
     if (member->no_failover) continue;
     voters++;
-    if (r.durability != Durability::kAsync && !r.HasVoter(nodes_[m].name)) return *why = nodes_[m].name + " is no voter", false;
+    if (r.durability != Durability::kAsync && !r.HasVoter(nodes_[m].name))
+      return *why = nodes_[m].name + " is no voter", false;
   }
   if (r.durability != Durability::kAsync && (d.cfg.k < 1 && voters > 0)) return *why = "k is 0", false;
   return true;
@@ -185,7 +211,9 @@ void World::CheckLive() {
   } else {
     if (good_since_ >= 0) Trace(-1, "WORLD was well, but now: %s", why.c_str());
     good_since_ = -1;
-    if (now_ - live_since_ > live_bound_) return Fail("liveness", why + " " + std::to_string((now_ - live_since_) / kSec) + " s after the last fault");
+    if (now_ - live_since_ > live_bound_)
+      return Fail("liveness",
+                  why + " " + std::to_string((now_ - live_since_) / kSec) + " s after the last fault");
   }
   // People put right what they did: nobody stays fenced, the cluster is not paused.
   if ((now_ - live_since_) / kSec % 5 == 1) {

@@ -1,5 +1,5 @@
-// The simulation is tested too: with any mistake of peers or of the models switched on, it must find a violation within
-// ten seconds of one core; and the very run that found it must be clean without the mistake.
+// The simulation is tested too: with any mistake of peers or of the models switched on, it must find a
+// violation within ten seconds of one core; and the very run that found it must be clean without the mistake.
 #include <gtest/gtest.h>
 #include <time.h>
 
@@ -19,16 +19,40 @@ double CpuSeconds() {
   return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_nsec) * 1e-9;
 }
 
-struct Case { M mistake; const char* profile; };
+struct Case {
+  M mistake;
+  const char* profile;
+};
 
 const Case kCases[] = {
-    {M::kRespTime, "lease2"},        {M::kReadGrant, "lease2"},     {M::kCreateNow, "delete2"},   {M::kFastPath, "delete2"},
-    {M::kReleaseBeforeStop, "release2"}, {M::kReleaseBlind, "release2"}, {M::kReleasePost, "release2"}, {M::kWaitCreate, "delete2"},
-    {M::kOwnName, "delete2"},        {M::kNoCas, "lease2"},         {M::kDupId, "lease2"},        {M::kTooShort, "lease2"},
-    {M::kNoShim, "lease2"},          {M::kDropBeforeRecord, "quorum3"}, {M::kNoCatchup, "quorum3"}, {M::kStartLoose, "quorum2"},
-    {M::kIgnoreRecord, "quorum3"},   {M::kNoSup, "quorum3"},        {M::kSupLost, "quorum2"},     {M::kKeepLead, "quorum2"},
-    {M::kGrowGucFirst, "quorum3"},   {M::kReloadLag, "quorum3"},    {M::kFewer, "quorum3"},       {M::kNotBest, "quorum3"},
-    {M::kForget, "quorum2"},         {M::kSoleFirst, "quorum3"},    {M::kReread, "quorum3"},      {M::kLineage, "quorum3"},
+    {M::kRespTime, "lease2"},
+    {M::kReadGrant, "lease2"},
+    {M::kCreateNow, "delete2"},
+    {M::kFastPath, "delete2"},
+    {M::kReleaseBeforeStop, "release2"},
+    {M::kReleaseBlind, "release2"},
+    {M::kReleasePost, "release2"},
+    {M::kWaitCreate, "delete2"},
+    {M::kOwnName, "delete2"},
+    {M::kNoCas, "lease2"},
+    {M::kDupId, "lease2"},
+    {M::kTooShort, "lease2"},
+    {M::kNoShim, "lease2"},
+    {M::kDropBeforeRecord, "quorum3"},
+    {M::kNoCatchup, "quorum3"},
+    {M::kStartLoose, "quorum2"},
+    {M::kIgnoreRecord, "quorum3"},
+    {M::kNoSup, "quorum3"},
+    {M::kSupLost, "quorum2"},
+    {M::kKeepLead, "quorum2"},
+    {M::kGrowGucFirst, "quorum3"},
+    {M::kReloadLag, "quorum3"},
+    {M::kFewer, "quorum3"},
+    {M::kNotBest, "quorum3"},
+    {M::kForget, "quorum2"},
+    {M::kSoleFirst, "quorum3"},
+    {M::kReread, "quorum3"},
+    {M::kLineage, "quorum3"},
     {M::kKeepActing, "quorum3"},
 };
 
@@ -46,19 +70,26 @@ TEST(Mistakes, EachIsFound) {
       const Outcome o = RunPlan(plan);
       if (o.violation.invariant.empty()) continue;
       found = true;
-      std::printf("%-18s %-10s %6llu %8.2f  %s: %s\n", MistakeName(c.mistake), c.profile, static_cast<unsigned long long>(seed), CpuSeconds() - start, o.violation.invariant.c_str(),
+      std::printf("%-18s %-10s %6llu %8.2f  %s: %s\n", MistakeName(c.mistake), c.profile,
+                  static_cast<unsigned long long>(seed), CpuSeconds() - start, o.violation.invariant.c_str(),
                   o.violation.detail.c_str());
       plan.mistake = 0;
-      EXPECT_EQ(RunPlan(plan).violation.invariant, "") << "not the mistake " << MistakeName(c.mistake) << " was found, but something else: seed " << seed << " of " << c.profile;
+      EXPECT_EQ(RunPlan(plan).violation.invariant, "")
+          << "not the mistake " << MistakeName(c.mistake) << " was found, but something else: seed " << seed
+          << " of " << c.profile;
     }
-    if (!found) std::printf("%-18s %-10s %6s %8.2f  NOT FOUND\n", MistakeName(c.mistake), c.profile, "-", CpuSeconds() - start);
+    if (!found)
+      std::printf("%-18s %-10s %6s %8.2f  NOT FOUND\n", MistakeName(c.mistake), c.profile, "-",
+                  CpuSeconds() - start);
     EXPECT_TRUE(found) << MistakeName(c.mistake);
   }
 }
 
 TEST(Mistakes, AllAreTried) {
   for (int m = 1; m < static_cast<int>(M::kCount); m++)
-    EXPECT_TRUE(std::any_of(std::begin(kCases), std::end(kCases), [&](const Case& c) { return static_cast<int>(c.mistake) == m; })) << MistakeName(static_cast<M>(m));
+    EXPECT_TRUE(std::any_of(std::begin(kCases), std::end(kCases), [&](const Case& c) {
+      return static_cast<int>(c.mistake) == m;
+    })) << MistakeName(static_cast<M>(m));
 }
 
 }  // namespace

@@ -39,10 +39,10 @@ bool ReadFault(std::istringstream& in, Plan* plan) {
 }
 
 bool ReadField(const std::string& name, int64_t value, Plan* plan) {
-#define X(n, d)       \
-  if (name == #n) {   \
-    plan->n = value;  \
-    return true;      \
+#define X(n, d)      \
+  if (name == #n) {  \
+    plan->n = value; \
+    return true;     \
   }
   MAINSTAY_SIM_FIELDS(X)
 #undef X
@@ -56,14 +56,16 @@ const char* ToString(Moment moment) { return kMomentNames[static_cast<int>(momen
 
 std::string PlanToText(const Plan& plan) {
   std::ostringstream out;
-  out << "# a run of mainstay-sim; play it with: mainstay-sim --replay FILE\nprofile " << plan.profile << "\n";
+  out << "# a run of mainstay-sim; play it with: mainstay-sim --replay FILE\nprofile " << plan.profile
+      << "\n";
 #define X(n, d) out << #n << " " << plan.n << "\n";
   MAINSTAY_SIM_FIELDS(X)
 #undef X
-  out << "# fault at_ms kind target dur_ms trigger delay_ms r   (target -1 primary, -2 who reached the moment, -3 a voter, -4 another)\n";
+  out << "# fault at_ms kind target dur_ms trigger delay_ms r   (target -1 primary, -2 who reached the "
+         "moment, -3 a voter, -4 another)\n";
   for (const Fault& f : plan.faults) {
-    out << "fault " << f.at_ms << " " << ToString(f.kind) << " " << static_cast<int>(f.target) << " " << f.dur_ms << " "
-        << ToString(f.trigger) << " " << f.delay_ms << " " << f.r << "\n";
+    out << "fault " << f.at_ms << " " << ToString(f.kind) << " " << static_cast<int>(f.target) << " "
+        << f.dur_ms << " " << ToString(f.trigger) << " " << f.delay_ms << " " << f.r << "\n";
   }
   return out.str();
 }
@@ -99,12 +101,14 @@ bool PlanFromText(const std::string& text, Plan* plan, std::string* problem) {
 
 const char* MistakeName(election::M m) {
   static const char* const kNames[] = {
-      "none",        "RespTime",  "ReadGrant", "CreateNow", "FastPath",         "ReleaseBeforeStop", "ReleaseBlind", "ReleasePost",
-      "WaitCreate",  "OwnName",   "NoCas",     "DupId",     "TooShort",         "NoShim",            "DropBeforeRecord", "NoCatchup",
-      "StartLoose",  "IgnoreRecord", "NoSup",  "SupLost",   "KeepLead",         "GrowGucFirst",      "ReloadLag",    "Fewer",
-      "NotBest",     "Forget",    "SoleFirst", "Reread",    "Lineage",          "KeepActing",
+      "none",         "RespTime",    "ReadGrant",        "CreateNow",    "FastPath",   "ReleaseBeforeStop",
+      "ReleaseBlind", "ReleasePost", "WaitCreate",       "OwnName",      "NoCas",      "DupId",
+      "TooShort",     "NoShim",      "DropBeforeRecord", "NoCatchup",    "StartLoose", "IgnoreRecord",
+      "NoSup",        "SupLost",     "KeepLead",         "GrowGucFirst", "ReloadLag",  "Fewer",
+      "NotBest",      "Forget",      "SoleFirst",        "Reread",       "Lineage",    "KeepActing",
   };
-  static_assert(sizeof(kNames) / sizeof(kNames[0]) == static_cast<size_t>(election::M::kCount), "a mistake has no name here");
+  static_assert(sizeof(kNames) / sizeof(kNames[0]) == static_cast<size_t>(election::M::kCount),
+                "a mistake has no name here");
   return kNames[static_cast<int>(m)];
 }
 

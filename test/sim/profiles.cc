@@ -1,5 +1,6 @@
-// Profiles: which clusters are drawn and what happens to them. `swarm` draws its own set of faults for each run (a run that
-// has everything hides what a run with three things shows); the others aim at one subject or at one mistake.
+// Profiles: which clusters are drawn and what happens to them. `swarm` draws its own set of faults for each
+// run (a run that has everything hides what a run with three things shows); the others aim at one subject or
+// at one mistake.
 #include <algorithm>
 
 #include "test/sim/plan.h"
@@ -10,18 +11,21 @@ namespace {
 
 using K = FaultKind;
 
-struct Weight { K kind; int weight; };
+struct Weight {
+  K kind;
+  int weight;
+};
 
 struct Profile {
   const char* name;
   int members_lo = 3, members_hi = 3;
-  int durability = 7;      // bits: 1 async, 2 guarded, 4 strict
-  int takeover = 3;        // bits: 1 quorum, 2 lease
-  int noise = 2;           // 0 none, 1 little, 2 drawn
+  int durability = 7;  // bits: 1 async, 2 guarded, 4 strict
+  int takeover = 3;    // bits: 1 quorum, 2 lease
+  int noise = 2;       // 0 none, 1 little, 2 drawn
   int seconds_lo = 60, seconds_hi = 240;
-  int per_minute = 12;     // faults
-  int aimed_pm = 333;      // share of the faults aimed at a moment
-  bool swarm = false;      // each kind is left out of a run with probability 1/2
+  int per_minute = 12;  // faults
+  int aimed_pm = 333;   // share of the faults aimed at a moment
+  bool swarm = false;   // each kind is left out of a run with probability 1/2
   int fast_pm = 500;
   std::vector<Weight> weights;
   std::vector<Moment> moments;  // empty: all
@@ -29,11 +33,14 @@ struct Profile {
 
 const std::vector<Weight>& Everything() {
   static const std::vector<Weight> all = {
-      {K::agent_pause, 10}, {K::db_pause, 8},     {K::agent_crash, 10}, {K::crash_mid, 12},  {K::pause_mid, 12}, {K::db_crash, 10},
-      {K::node_death, 10},  {K::wipe, 2},         {K::cut_pair, 10},    {K::isolate, 12},    {K::cut_store, 10}, {K::store_down, 6},
-      {K::store_slow, 6},   {K::store_mute, 8},   {K::store_zombie, 8}, {K::watch_broken, 4}, {K::delete_lock, 4}, {K::edit_lock, 3},
-      {K::net_bad, 6},      {K::wal_slow, 8},     {K::engine_bad, 6},   {K::switchover, 12}, {K::failover, 3},   {K::pause, 3},
-      {K::resume, 4},       {K::durability, 3},   {K::fence, 2},        {K::forget, 1},      {K::shutdown, 6},   {K::tags, 2},
+      {K::agent_pause, 10}, {K::db_pause, 8},    {K::agent_crash, 10}, {K::crash_mid, 12},
+      {K::pause_mid, 12},   {K::db_crash, 10},   {K::node_death, 10},  {K::wipe, 2},
+      {K::cut_pair, 10},    {K::isolate, 12},    {K::cut_store, 10},   {K::store_down, 6},
+      {K::store_slow, 6},   {K::store_mute, 8},  {K::store_zombie, 8}, {K::watch_broken, 4},
+      {K::delete_lock, 4},  {K::edit_lock, 3},   {K::net_bad, 6},      {K::wal_slow, 8},
+      {K::engine_bad, 6},   {K::switchover, 12}, {K::failover, 3},     {K::pause, 3},
+      {K::resume, 4},       {K::durability, 3},  {K::fence, 2},        {K::forget, 1},
+      {K::shutdown, 6},     {K::tags, 2},
   };
   return all;
 }
@@ -105,7 +112,9 @@ int PickBit(Rng& r, int mask) {
   }
 }
 
-int64_t Sometimes(Rng& r, int64_t chance_pm, int64_t lo, int64_t hi) { return r.Chance(chance_pm) ? r.Between(lo, hi) : 0; }
+int64_t Sometimes(Rng& r, int64_t chance_pm, int64_t lo, int64_t hi) {
+  return r.Chance(chance_pm) ? r.Between(lo, hi) : 0;
+}
 
 void DrawNoise(Rng& r, int noise, Plan* p) {
   if (noise == 0) return;
@@ -145,7 +154,8 @@ void DrawCluster(Rng& r, const Profile& f, Plan* p) {
   p->clone_ms = r.Between(800, 6000);
   p->initial = p->members > 2 && r.Chance(150) ? p->members - 1 : p->members;
   p->no_failover = p->members > 2 && r.Chance(80) ? 1 << (p->members - 1) : 0;
-  p->sync_count = std::min(p->sync_count, p->members - 1 - (p->no_failover != 0 ? 1 : 0));  // strict could never write otherwise
+  p->sync_count = std::min(
+      p->sync_count, p->members - 1 - (p->no_failover != 0 ? 1 : 0));  // strict could never write otherwise
   p->priority = r.Chance(200) ? 1 << r.Below(static_cast<uint32_t>(p->members)) : 0;
   p->faults_ms = r.Between(f.seconds_lo, f.seconds_hi) * 1000;
 }
@@ -153,10 +163,14 @@ void DrawCluster(Rng& r, const Profile& f, Plan* p) {
 int32_t DrawDuration(Rng& r, const Plan& p) {
   const int64_t lease = p.fast ? 3000 : 10000;
   switch (r.Below(4)) {
-    case 0: return static_cast<int32_t>(r.Between(20, 500));
-    case 1: return static_cast<int32_t>(r.Between(lease / 10, lease / 2));
-    case 2: return static_cast<int32_t>(r.Between(lease / 2, lease * 2));
-    default: return static_cast<int32_t>(r.Between(lease, lease * 4));
+    case 0:
+      return static_cast<int32_t>(r.Between(20, 500));
+    case 1:
+      return static_cast<int32_t>(r.Between(lease / 10, lease / 2));
+    case 2:
+      return static_cast<int32_t>(r.Between(lease / 2, lease * 2));
+    default:
+      return static_cast<int32_t>(r.Between(lease, lease * 4));
   }
 }
 
@@ -173,8 +187,10 @@ Fault DrawFault(Rng& r, const Profile& f, const std::vector<Weight>& weights, in
   x.target = static_cast<int8_t>(r.Below(static_cast<uint32_t>(p.members)));
   if (r.Chance(450)) x.target = static_cast<int8_t>(-1 - static_cast<int>(r.Below(4)));
   if (r.Chance(f.aimed_pm)) {
-    x.trigger = f.moments.empty() ? static_cast<Moment>(1 + r.Below(kMoments - 1)) : f.moments[r.Below(static_cast<uint32_t>(f.moments.size()))];
-    x.delay_ms = r.Chance(500) ? static_cast<int32_t>(r.Below(5)) : static_cast<int32_t>(r.Below(r.Chance(500) ? 100 : 1000));
+    x.trigger = f.moments.empty() ? static_cast<Moment>(1 + r.Below(kMoments - 1))
+                                  : f.moments[r.Below(static_cast<uint32_t>(f.moments.size()))];
+    x.delay_ms = r.Chance(500) ? static_cast<int32_t>(r.Below(5))
+                               : static_cast<int32_t>(r.Below(r.Chance(500) ? 100 : 1000));
     if (r.Chance(500)) x.target = static_cast<int8_t>(kMomentTarget);
   } else if (x.target == kMomentTarget) {
     x.target = static_cast<int8_t>(kPrimaryTarget);
@@ -208,7 +224,8 @@ Plan MakePlan(uint64_t seed, const std::string& name) {
     x.at_ms = static_cast<int32_t>(r.Between(5000, p.faults_ms));
     p.faults.push_back(x);
   }
-  std::stable_sort(p.faults.begin(), p.faults.end(), [](const Fault& a, const Fault& b) { return a.at_ms < b.at_ms; });
+  std::stable_sort(p.faults.begin(), p.faults.end(),
+                   [](const Fault& a, const Fault& b) { return a.at_ms < b.at_ms; });
   return p;
 }
 

@@ -1,5 +1,5 @@
-// Reproducible random numbers of the simulation: the same on every machine and compiler (std:: distributions are not).
-// Thread rules: plain value.
+// Reproducible random numbers of the simulation: the same on every machine and compiler (std:: distributions
+// are not). Thread rules: plain value.
 #ifndef MAINSTAY_TEST_SIM_RNG_H_
 #define MAINSTAY_TEST_SIM_RNG_H_
 

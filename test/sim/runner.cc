@@ -31,7 +31,8 @@ namespace {
 
 class Shrinker {
  public:
-  Shrinker(Plan plan, std::string invariant, double seconds) : best_(std::move(plan)), invariant_(std::move(invariant)), end_(Now() + seconds) {}
+  Shrinker(Plan plan, std::string invariant, double seconds)
+      : best_(std::move(plan)), invariant_(std::move(invariant)), end_(Now() + seconds) {}
 
   Plan Run() {
     for (bool again = true; again && Now() < end_;) {
@@ -66,8 +67,10 @@ class Shrinker {
         Plan p = best_;
         const size_t n = std::min(chunk, p.faults.size() - i);
         p.faults.erase(p.faults.begin() + static_cast<long>(i), p.faults.begin() + static_cast<long>(i + n));
-        if (Try(p)) any = true;
-        else i += n;
+        if (Try(p))
+          any = true;
+        else
+          i += n;
       }
     }
     return any;
@@ -97,8 +100,10 @@ class Shrinker {
       p.*field = calm.*field;
       any = Try(p) || any;
     };
-    for (auto f : {&Plan::rate_ppm, &Plan::msg_loss_pm, &Plan::msg_dup_pm, &Plan::msg_slow_pm, &Plan::store_lost_pm, &Plan::store_mute_pm, &Plan::store_zombie_pm, &Plan::store_409_pm,
-                   &Plan::store_slow_pm, &Plan::watch_loss_pm, &Plan::wal_slow_pm, &Plan::engine_fail_pm, &Plan::no_failover, &Plan::priority})
+    for (auto f : {&Plan::rate_ppm, &Plan::msg_loss_pm, &Plan::msg_dup_pm, &Plan::msg_slow_pm,
+                   &Plan::store_lost_pm, &Plan::store_mute_pm, &Plan::store_zombie_pm, &Plan::store_409_pm,
+                   &Plan::store_slow_pm, &Plan::watch_loss_pm, &Plan::wal_slow_pm, &Plan::engine_fail_pm,
+                   &Plan::no_failover, &Plan::priority})
       quiet(f);
     return any;
   }
@@ -119,7 +124,9 @@ class Shrinker {
 
 }  // namespace
 
-Plan Shrink(const Plan& plan, const std::string& invariant, double seconds) { return Shrinker(plan, invariant, seconds).Run(); }
+Plan Shrink(const Plan& plan, const std::string& invariant, double seconds) {
+  return Shrinker(plan, invariant, seconds).Run();
+}
 
 void Totals::Add(const Outcome& o) {
   runs++;

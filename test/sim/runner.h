@@ -11,7 +11,8 @@
 
 namespace mainstay::sim {
 
-// Switches a mistake of the core on or off in this thread; false when this program was built with the product's core.
+// Switches a mistake of the core on or off in this thread; false when this program was built with the
+// product's core.
 bool SetMistake(election::M m);
 
 struct Outcome {
@@ -22,8 +23,8 @@ struct Outcome {
 
 Outcome RunPlan(const Plan& plan, FILE* trace = nullptr, uint64_t max_steps = UINT64_MAX);
 
-// The smallest plan that was found within `seconds` and still breaks the same invariant: fewer faults, a shorter time,
-// fewer members, less noise.
+// The smallest plan that was found within `seconds` and still breaks the same invariant: fewer faults, a
+// shorter time, fewer members, less noise.
 Plan Shrink(const Plan& plan, const std::string& invariant, double seconds);
 
 struct Totals {

@@ -1,4 +1,5 @@
-// Two million steps of the core in simulated clusters of every kind, the same seed twice, and the tools themselves.
+// Two million steps of the core in simulated clusters of every kind, the same seed twice, and the tools
+// themselves.
 #include <gtest/gtest.h>
 
 #include "test/sim/runner.h"
@@ -7,12 +8,13 @@ namespace mainstay::sim {
 namespace {
 
 std::string Describe(const Plan& plan, const Outcome& o) {
-  return o.violation.invariant + ": " + o.violation.detail + "\nreproduce: mainstay-sim --profile " + plan.profile + " --seed " + std::to_string(plan.seed) + " --runs 1\n" +
-         o.states;
+  return o.violation.invariant + ": " + o.violation.detail + "\nreproduce: mainstay-sim --profile " +
+         plan.profile + " --seed " + std::to_string(plan.seed) + " --runs 1\n" + o.states;
 }
 
 TEST(Simulation, TwoMillionSteps) {
-  const char* const kProfiles[] = {"swarm", "sync", "takeover", "lock", "pauses", "people", "quorum3", "lease2", "everything", "force"};
+  const char* const kProfiles[] = {"swarm",  "sync",    "takeover", "lock",       "pauses",
+                                   "people", "quorum3", "lease2",   "everything", "force"};
   Totals totals;
   const double start = Now();
   for (uint64_t seed = 1; totals.steps < 2000000; seed++) {
@@ -21,8 +23,9 @@ TEST(Simulation, TwoMillionSteps) {
     totals.Add(o);
     ASSERT_EQ(o.violation.invariant, "") << Describe(plan, o);
   }
-  std::printf("%llu clusters, %llu steps, %.1f cluster-hours in %.1f s; slowest recovery %.1f s\n", static_cast<unsigned long long>(totals.runs),
-              static_cast<unsigned long long>(totals.steps), totals.sim_hours, Now() - start, totals.converge_max);
+  std::printf("%llu clusters, %llu steps, %.1f cluster-hours in %.1f s; slowest recovery %.1f s\n",
+              static_cast<unsigned long long>(totals.runs), static_cast<unsigned long long>(totals.steps),
+              totals.sim_hours, Now() - start, totals.converge_max);
   // A simulation in which nothing happens proves nothing.
   EXPECT_GT(totals.opens, 500U);
   EXPECT_GT(totals.acks, 100000U);

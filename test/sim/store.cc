@@ -13,12 +13,14 @@ namespace {
 std::string Version(uint64_t v) { return v == 0 ? std::string() : "v" + std::to_string(v); }
 }  // namespace
 
-void World::SendStore(int m, uint64_t id, StoreOp op, std::shared_ptr<const Record> record, uint64_t if_version) {
+void World::SendStore(int m, uint64_t id, StoreOp op, std::shared_ptr<const Record> record,
+                      uint64_t if_version) {
   Node& n = nodes_[m];
   if (n.store_id != 0) Fail("protocol", n.name + " sends a lock request while another is outstanding");
   n.store_id = id;
   n.store_sent = Local(m, now_).nanos();
-  Push(now_ + store_timeout_, Ev::kStoreTimeout, m, -1, n.agent_gen, static_cast<int32_t>(op), static_cast<int64_t>(id));
+  Push(now_ + store_timeout_, Ev::kStoreTimeout, m, -1, n.agent_gen, static_cast<int32_t>(op),
+       static_cast<int64_t>(id));
   if (op == StoreOp::kUpdate && record->holder == n.settings->identity) {
     const bool renewal = record_ != nullptr && record_->epoch == record->epoch;
     Reached(renewal ? Moment::renew_sent : Moment::acquire_sent, m);
@@ -53,9 +55,11 @@ void World::StoreArrive(int32_t slot) {
   if (store_down_ > 0) return;
   election::StoreDone done = Serve(call);
   const int m = call.m;
-  if (store_mute_[m] > 0 || cut_store_[m][1] > 0 || !nodes_[m].node_up || store_.Chance(plan_.store_mute_pm)) return;
+  if (store_mute_[m] > 0 || cut_store_[m][1] > 0 || !nodes_[m].node_up || store_.Chance(plan_.store_mute_pm))
+    return;
   int64_t d = store_.Delay(plan_.store_us * kUs / 2);
-  if (store_.Chance(plan_.store_slow_pm + (store_slow_ > 0 ? 400 : 0))) d += store_.Between(0, 2 * store_timeout_);
+  if (store_.Chance(plan_.store_slow_pm + (store_slow_ > 0 ? 400 : 0)))
+    d += store_.Between(0, 2 * store_timeout_);
   Deliver(m, std::move(done), d, call.gen);
 }
 
@@ -80,7 +84,8 @@ election::StoreDone World::Serve(const StoreCall& call) {
   }
   if (call.op == StoreOp::kUpdate && !present_ && !force) {
     done.outcome = StoreOutcome::kNotFound;
-  } else if ((call.op == StoreOp::kCreate && present_) || (call.op == StoreOp::kUpdate && call.if_version != version_ && !force) ||
+  } else if ((call.op == StoreOp::kCreate && present_) ||
+             (call.op == StoreOp::kUpdate && call.if_version != version_ && !force) ||
              store_.Chance(plan_.store_409_pm)) {
     done.outcome = StoreOutcome::kConflict;
   } else {
@@ -105,12 +110,15 @@ void World::Commit(int m, std::shared_ptr<const Record> record) {
     if (past_.size() > 64) past_.erase(past_.begin(), past_.begin() + 32);
   }
   EpochInfo& info = Info(r.epoch);
-  const bool acquired = !r.release.released && (before == nullptr || before->epoch != r.epoch || before->holder != r.holder);
+  const bool acquired =
+      !r.release.released && (before == nullptr || before->epoch != r.epoch || before->holder != r.holder);
   if (acquired) {
     stats_.acquired++;
     if (was_present && !was_damaged && before != nullptr && r.epoch <= before->epoch)
-      Fail("epoch_falls", nodes_[m].name + " took the lock under epoch " + std::to_string(r.epoch) + " after " + std::to_string(before->epoch));
-    // What an asynchronous primary acknowledged may be lost by this takeover, and what an administrator gave up.
+      Fail("epoch_falls", nodes_[m].name + " took the lock under epoch " + std::to_string(r.epoch) +
+                              " after " + std::to_string(before->epoch));
+    // What an asynchronous primary acknowledged may be lost by this takeover, and what an administrator gave
+    // up.
     if ((before != nullptr && before->durability == election::Durability::kAsync) || forced_until_ >= now_) {
       heads_.clear();
       floor_ = r.epoch;
@@ -118,9 +126,11 @@ void World::Commit(int m, std::shared_ptr<const Record> record) {
     Trace(m, "STORE epoch %lld acquired by %s", static_cast<long long>(r.epoch), r.holder.c_str());
     Reached(Moment::acquired, m);
   }
-  if (before != nullptr && (before->voters != r.voters || before->freeze != r.freeze)) Reached(Moment::voters_changed, m);
+  if (before != nullptr && (before->voters != r.voters || before->freeze != r.freeze))
+    Reached(Moment::voters_changed, m);
   if (r.release.released && (before == nullptr || !before->release.released)) Reached(Moment::released, m);
-  if (r.durability == election::Durability::kAsync && info.known && info.durability != r.durability) heads_.clear();
+  if (r.durability == election::Durability::kAsync && info.known && info.durability != r.durability)
+    heads_.clear();
   info.known = true;
   info.durability = r.durability;
   CheckSets("record");
@@ -152,24 +162,29 @@ void World::DeleteLock() {
   NotifyWatchers();
 }
 
-// An edit by hand: whatever is changed, the check inside the state does not fit any more. `r` chooses what; the codec is
-// asked whether it sees it.
+// An edit by hand: whatever is changed, the check inside the state does not fit any more. `r` chooses what;
+// the codec is asked whether it sees it.
 void World::EditLock(uint32_t r) {
   if (!present_ || damaged_) return;
   election::Document d = election::Encode(*record_, 1700000000000, 1700000000000);
-  const char* const kKeys[] = {"\"epoch\":", "\"holder\":\"", "\"freeze\":", "\"voters\":[\"", "\"durability\":\""};
+  const char* const kKeys[] = {"\"epoch\":", "\"holder\":\"", "\"freeze\":", "\"voters\":[\"",
+                               "\"durability\":\""};
   const std::string key = kKeys[r % 5];
   size_t at = d.state.find(key);
-  if (at == std::string::npos) at = d.state.find("\"epoch\":"), at += 8;
-  else at += key.size();
+  if (at == std::string::npos)
+    at = d.state.find("\"epoch\":"), at += 8;
+  else
+    at += key.size();
   char& c = d.state[at];
   c = c >= '0' && c <= '9' ? (c == '9' ? '1' : static_cast<char>(c + 1)) : (c == 'a' ? 'b' : 'a');
-  if ((r & 0x100) != 0 && !record_->holder.empty()) {  // instead: the holder blanked in the annotation, as people do
+  if ((r & 0x100) != 0 &&
+      !record_->holder.empty()) {  // instead: the holder blanked in the annotation, as people do
     d = election::Encode(*record_, 1700000000000, 1700000000000);
     const size_t h = d.leader.find(record_->holder);
     if (h != std::string::npos) d.leader.erase(h, record_->holder.size());
   }
-  if (election::Decode(d).record.has_value()) return Fail("codec", "an edit by hand was not seen: " + d.state);
+  if (election::Decode(d).record.has_value())
+    return Fail("codec", "an edit by hand was not seen: " + d.state);
   Trace(-1, "WORLD the lock is edited by hand");
   damaged_ = true;
   version_ = ++next_version_;
@@ -182,7 +197,8 @@ void World::RestoreLock(uint32_t r) {
   record_ = past_[past_.size() - 2 - r % std::min<size_t>(past_.size() - 1, 6)];
   damaged_ = false;
   version_ = ++next_version_;
-  Trace(-1, "WORLD an old lock is put back: epoch %lld change %lld", static_cast<long long>(record_->epoch), static_cast<long long>(record_->change));
+  Trace(-1, "WORLD an old lock is put back: epoch %lld change %lld", static_cast<long long>(record_->epoch),
+        static_cast<long long>(record_->change));
   NotifyWatchers();
 }
 

@@ -14,7 +14,8 @@ int32_t Branches::New(Log from) {
 
 // A point at or below the fork belongs to the parent.
 Log Branches::Normal(Log log) const {
-  while (log.branch != 0 && all_[log.branch].parent != 0 && log.end <= all_[log.branch].fork) log.branch = all_[log.branch].parent;
+  while (log.branch != 0 && all_[log.branch].parent != 0 && log.end <= all_[log.branch].fork)
+    log.branch = all_[log.branch].parent;
   return log;
 }
 
@@ -65,7 +66,8 @@ void World::Build() {
   }
   struck_.assign(plan_.faults.size(), -1);
   struck_n_.assign(plan_.faults.size(), -1);
-  for (size_t i = 0; i < plan_.faults.size(); i++) Push(plan_.faults[i].at_ms * kMs, Ev::kFault, -1, -1, 0, static_cast<int32_t>(i));
+  for (size_t i = 0; i < plan_.faults.size(); i++)
+    Push(plan_.faults[i].at_ms * kMs, Ev::kFault, -1, -1, 0, static_cast<int32_t>(i));
   Push(plan_.faults_ms * kMs, Ev::kPhase, -1);
 }
 

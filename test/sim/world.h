@@ -1,8 +1,10 @@
-// A whole cluster inside one thread: agents (the real core), shims, databases, the lock's store and the networks between
-// them, driven by one queue of events in simulated time. The same Plan gives the same run, to the last bit of `hash`.
+// A whole cluster inside one thread: agents (the real core), shims, databases, the lock's store and the
+// networks between them, driven by one queue of events in simulated time. The same Plan gives the same run,
+// to the last bit of `hash`.
 //
-// What is simulated and what every fault means: docs/SIMULATION.md. Units: nanoseconds of real (simulated) time unless a
-// value is said to be of a member's own clock. Thread rules: one World per thread; Worlds share nothing.
+// What is simulated and what every fault means: docs/SIMULATION.md. Units: nanoseconds of real (simulated)
+// time unless a value is said to be of a member's own clock. Thread rules: one World per thread; Worlds share
+// nothing.
 #ifndef MAINSTAY_TEST_SIM_WORLD_H_
 #define MAINSTAY_TEST_SIM_WORLD_H_
 
@@ -36,7 +38,10 @@ struct Log {
 
 class Branches {
  public:
-  struct Branch { int32_t parent = 0; uint64_t fork = 0; };
+  struct Branch {
+    int32_t parent = 0;
+    uint64_t fork = 0;
+  };
   int32_t New(Log from);
   bool Contains(Log log, Log point) const;  // is `point` in `log`?
   Log Common(Log a, Log b) const;           // the longest log that is a prefix of both
@@ -47,18 +52,18 @@ class Branches {
 
 struct SyncConfig {  // synchronous_standby_names with k, of one epoch
   int32_t k = 0;
-  uint32_t names = 0;             // bit set of members
-  Epoch epoch = 0;                // part of the names
+  uint32_t names = 0;              // bit set of members
+  Epoch epoch = 0;                 // part of the names
   uint32_t nonce[kMaxNodes] = {};  // data incarnation that the name means
 };
 
 struct Database {
   bool exists = false;
-  bool broken = false;      // a rewind was interrupted: needs another or a clone
-  uint32_t system = 0;      // identifier
-  uint32_t nonce = 0;       // of the data directory
+  bool broken = false;  // a rewind was interrupted: needs another or a clone
+  uint32_t system = 0;  // identifier
+  uint32_t nonce = 0;   // of the data directory
   Log log;
-  Log consistent;           // after a rewind: not usable before its log has this
+  Log consistent;  // after a rewind: not usable before its log has this
   bool running = false, writable = false, dead = false, paused = false;
   int64_t paused_at = 0;
   uint32_t gen = 0;         // of the running processes
@@ -66,9 +71,9 @@ struct Database {
   SyncConfig cfg, old_cfg;  // old: what walsenders and backends that have not reread use
   bool unsettled = false, backends_reread = true;
   // standby side
-  int8_t conn_to = -1;      // primary_conninfo; survives restarts
+  int8_t conn_to = -1;  // primary_conninfo; survives restarts
   Epoch conn_epoch = 0;
-  bool rx = false;          // a walreceiver streams
+  bool rx = false;  // a walreceiver streams
   uint32_t rx_gen = 0;
   int64_t rx_at = -kForever;  // last traffic
   uint32_t conn_try = 0;
@@ -80,7 +85,7 @@ struct Database {
     uint64_t sent = 0, flushed = 0, goal = 0;
     int64_t at = 0, order = 0;
   } tx[kMaxNodes];
-  uint64_t acked = 0;       // in log.end terms of the current branch
+  uint64_t acked = 0;  // in log.end terms of the current branch
   bool was_acker = false;
 };
 
@@ -94,13 +99,36 @@ struct Shim {
 
 enum class Ev : uint8_t {
   // of the agent: wait while it is paused
-  kWake, kDeliver, kStoreTimeout, kRpcTimeout, kHeartbeat, kProbe, kEngine, kEngineTimeout, kRun,
+  kWake,
+  kDeliver,
+  kStoreTimeout,
+  kRpcTimeout,
+  kHeartbeat,
+  kProbe,
+  kEngine,
+  kEngineTimeout,
+  kRun,
   // of the shim
-  kShimArm, kShimTimer,
+  kShimArm,
+  kShimTimer,
   // of the database
-  kWrite, kWal, kWalReply, kWalClosed, kConnect, kRxCheck, kTxCheck, kSettle,
+  kWrite,
+  kWal,
+  kWalReply,
+  kWalClosed,
+  kConnect,
+  kRxCheck,
+  kTxCheck,
+  kSettle,
   // of the world
-  kStoreArrive, kAgentStart, kNodeGone, kNodeBack, kFault, kFaultEnd, kPhase, kWatch,
+  kStoreArrive,
+  kAgentStart,
+  kNodeGone,
+  kNodeBack,
+  kFault,
+  kFaultEnd,
+  kPhase,
+  kWatch,
 };
 
 struct Item {
@@ -124,7 +152,12 @@ struct StoreCall {
   bool used = false;
 };
 
-struct Rpc { uint64_t ask = 0; int8_t to = 0; bool promise = false; Epoch epoch = 0; };
+struct Rpc {
+  uint64_t ask = 0;
+  int8_t to = 0;
+  bool promise = false;
+  Epoch epoch = 0;
+};
 
 struct EngineRun {
   bool active = false;
@@ -141,13 +174,13 @@ struct Node {
   std::string name;
   double rate = 0;
   int64_t offset = 0;
-  bool member = false;    // takes part (was added)
+  bool member = false;  // takes part (was added)
   bool node_up = false;
-  bool leaving = false;   // was asked to shut down
+  bool leaving = false;  // was asked to shut down
   // agent
   bool agent_up = false, agent_paused = false;
   uint32_t agent_gen = 0, wake_gen = 0, nonce = 0;
-  int trip = 0;           // crash or pause after that many more actions
+  int trip = 0;  // crash or pause after that many more actions
   bool trip_crash = false;
   int64_t trip_ms = 0;
   std::shared_ptr<const election::Settings> settings;
@@ -156,8 +189,8 @@ struct Node {
   std::vector<Item> deferred;
   std::vector<election::Action> actions;  // left over from a pause in the middle
   uint64_t store_id = 0;
-  int64_t store_sent = 0;   // own clock
-  int64_t store_sent_ok = INT64_MIN / 2;   // latest send time of an acknowledged write, own clock
+  int64_t store_sent = 0;                 // own clock
+  int64_t store_sent_ok = INT64_MIN / 2;  // latest send time of an acknowledged write, own clock
   int64_t promise_sent = INT64_MIN / 2;
   std::vector<Rpc> rpcs;
   EngineRun engine;
@@ -187,8 +220,10 @@ class World {
   explicit World(const Plan& plan, FILE* trace = nullptr);
   // Runs to the end of the plan or to the first violation.
   void Run(uint64_t max_steps = UINT64_MAX);
-  // For benchmarks: what member 0 was started with and every event that it was stepped with (the first life only).
-  using Started = std::function<void(int, std::shared_ptr<const election::Settings>, const election::Memory&, MonoTime)>;
+  // For benchmarks: what member 0 was started with and every event that it was stepped with (the first life
+  // only).
+  using Started =
+      std::function<void(int, std::shared_ptr<const election::Settings>, const election::Memory&, MonoTime)>;
   using Stepped = std::function<void(const election::Event&, MonoTime)>;
   void RecordFirstLife(Started started, Stepped stepped) {
     started_ = std::move(started);
@@ -229,7 +264,8 @@ class World {
   void Message(int from, int to, const election::Event& event);
   void AdminReply(int m, const election::AnswerAdmin& a);
   // ---- store.cc ----
-  void SendStore(int m, uint64_t id, election::StoreOp op, std::shared_ptr<const Record> record, uint64_t if_version);
+  void SendStore(int m, uint64_t id, election::StoreOp op, std::shared_ptr<const Record> record,
+                 uint64_t if_version);
   void StoreArrive(int32_t slot);
   election::StoreDone Serve(const StoreCall& call);
   void Commit(int m, std::shared_ptr<const Record> record);
@@ -306,7 +342,8 @@ class World {
   // ---- invariants.cc ----
   void Fail(const char* invariant, std::string detail);
   void CheckAckers();
-  void CheckStep(int m, const election::Event& event, Epoch open_before, bool lead_before, MonoTime permit_before);
+  void CheckStep(int m, const election::Event& event, Epoch open_before, bool lead_before,
+                 MonoTime permit_before);
   void CheckOpen(int m);
   void CheckHeads(int m, const char* when);
   void CheckSets(const char* when);
@@ -354,13 +391,17 @@ class World {
   uint32_t fenced_ = 0;
   uint32_t next_nonce_ = 1, next_admin_ = 1;
   // what must hold
-  struct EpochInfo { int8_t owner = -1; bool known = false; election::Durability durability{}; };
+  struct EpochInfo {
+    int8_t owner = -1;
+    bool known = false;
+    election::Durability durability{};
+  };
   std::vector<EpochInfo> epochs_;
   EpochInfo& Info(Epoch e);
   Epoch top_epoch_ = 0;
-  std::vector<Log> heads_;         // acknowledged under guarded or strict: the newest of each branch
-  int64_t forced_until_ = -1;      // an administrator accepted losses
-  Epoch floor_ = 0;                // acknowledgements of older epochs were given up (async takeover, forced failover)
+  std::vector<Log> heads_;     // acknowledged under guarded or strict: the newest of each branch
+  int64_t forced_until_ = -1;  // an administrator accepted losses
+  Epoch floor_ = 0;  // acknowledgements of older epochs were given up (async takeover, forced failover)
   Violation violation_;
   Stats stats_;
   int64_t heartbeat_ = 0, probe_ = 0, store_timeout_ = 0, rpc_timeout_ = 0;

@@ -22,8 +22,8 @@ bool FakeWorld::Linked(const Name& a, const Name& b) const {
 bool FakeWorld::Streams(const Name& standby, const Db& db) const {
   if (db.state != DbState::kRunning || db.writable || db.hung || db.upstream.empty()) return false;
   const auto up = dbs_.find(db.upstream);
-  return up != dbs_.end() && up->second.state == DbState::kRunning && up->second.writable && !up->second.hung &&
-         Linked(standby, db.upstream);
+  return up != dbs_.end() && up->second.state == DbState::kRunning && up->second.writable &&
+         !up->second.hung && Linked(standby, db.upstream);
 }
 
 // A standby takes over all that its leader has, if it is on the same log.
@@ -32,7 +32,8 @@ void FakeWorld::Pull(const Name& standby) {
   if (!Streams(standby, db)) return;
   const Db& up = Of(db.upstream);
   const size_t common = db.log.size();
-  if (common > up.log.size() || !std::equal(db.log.begin(), db.log.end(), up.log.begin())) return;  // diverged
+  if (common > up.log.size() || !std::equal(db.log.begin(), db.log.end(), up.log.begin()))
+    return;  // diverged
   db.log.insert(db.log.end(), up.log.begin() + static_cast<ptrdiff_t>(common), up.log.end());
   db.timeline = up.timeline;
   db.stream_at = clock_->Now();
@@ -108,7 +109,8 @@ void FakeWorld::FailNext(const Name& name, EngineOp op, std::string why) {
 bool FakeWorld::Running(const Name& name) const {
   Lock lock(mutex_);
   const auto found = dbs_.find(name);
-  return found != dbs_.end() && (found->second.state == DbState::kRunning || found->second.state == DbState::kStarting);
+  return found != dbs_.end() &&
+         (found->second.state == DbState::kRunning || found->second.state == DbState::kStarting);
 }
 
 std::optional<std::string> FakeWorld::TakeFailure(Db& db, EngineOp op) {
@@ -199,24 +201,27 @@ absl::StatusOr<std::string> FakeEngine::Found(MonoTime) {
   return db.system_id;
 }
 
-absl::Status FakeEngine::Follow(const election::Member& leader, election::Epoch epoch, const std::string& cluster_id,
-                                MonoTime) {
+absl::Status FakeEngine::Follow(const election::Member& leader, election::Epoch epoch,
+                                const std::string& cluster_id, MonoTime) {
   Lock lock(world_->mutex_);
   FakeWorld::Db& db = world_->Of(name_);
   if (absl::Status s = Refused(db, EngineOp::kFollow); !s.ok()) return s;
   if (!db.empty && !cluster_id.empty() && db.system_id != cluster_id) {
-    return absl::FailedPreconditionError(absl::StrCat("these data are of ", db.system_id, ", the cluster is ", cluster_id));
+    return absl::FailedPreconditionError(
+        absl::StrCat("these data are of ", db.system_id, ", the cluster is ", cluster_id));
   }
   const FakeWorld::Db& up = world_->Of(leader.name);
   const bool reachable = up.state == DbState::kRunning && up.writable && world_->Linked(name_, leader.name);
-  if (db.empty && !reachable) return absl::UnavailableError(absl::StrCat("cannot clone from ", leader.name, " now"));
+  if (db.empty && !reachable)
+    return absl::UnavailableError(absl::StrCat("cannot clone from ", leader.name, " now"));
   if (reachable && db.empty) {
     db.empty = false;
     db.system_id = up.system_id;
     db.nonce = absl::StrCat("n", world_->next_id_++);
     db.log = up.log;
     db.timeline = up.timeline;
-  } else if (reachable && (db.log.size() > up.log.size() || !std::equal(db.log.begin(), db.log.end(), up.log.begin()))) {
+  } else if (reachable &&
+             (db.log.size() > up.log.size() || !std::equal(db.log.begin(), db.log.end(), up.log.begin()))) {
     db.log = up.log;  // rewound
     db.nonce = absl::StrCat("n", world_->next_id_++);
   }

@@ -1,13 +1,15 @@
-// A database that is not there: models a replicated log well enough to test everything above an engine, in one process.
+// A database that is not there: models a replicated log well enough to test everything above an engine, in
+// one process.
 //
 //   auto world = std::make_shared<FakeWorld>();
 //   FakeEngine a(world, "a", "127.0.0.1:1");     // name, database address
 //   world->Write("a") -> true when the write was acknowledged under a's synchronous setting
 //   world->Kill("a"), world->Hang("a", true), world->Cut("a", "b", true)
 //
-// The log is a list of write ids, so "acknowledged and still there" can be asked exactly: world->Log("b"). A standby streams
-// from its leader's log by its own pulling: World::Write pushes to all connected ones at once. A log that is not a prefix of
-// the leader's is rewound by Follow. Promotions start a new timeline. Memory survives everything.
+// The log is a list of write ids, so "acknowledged and still there" can be asked exactly: world->Log("b"). A
+// standby streams from its leader's log by its own pulling: World::Write pushes to all connected ones at
+// once. A log that is not a prefix of the leader's is rewound by Follow. Promotions start a new timeline.
+// Memory survives everything.
 //
 // Thread rules: FakeWorld is thread-safe. FakeEngine as engine::Engine says.
 #ifndef MAINSTAY_LIB_ENGINE_FAKE_FAKE_ENGINE_H_
@@ -39,9 +41,9 @@ class FakeWorld {
   std::vector<election::Name> Writable() const;  // who accepts writes now
 
   // Faults.
-  void Kill(const election::Name& name);                                          // every process dies; told to on_exit
-  void Hang(const election::Name& name, bool hung);                               // runs, answers nothing
-  void Cut(const election::Name& a, const election::Name& b, bool cut);           // no replication between them
+  void Kill(const election::Name& name);             // every process dies; told to on_exit
+  void Hang(const election::Name& name, bool hung);  // runs, answers nothing
+  void Cut(const election::Name& a, const election::Name& b, bool cut);  // no replication between them
   void FailNext(const election::Name& name, election::EngineOp op, std::string why);
 
   // The fence of `name`: called by the fake shim at the deadline.

@@ -1,4 +1,5 @@
-// A clone: pg_basebackup into <data>.new, made ours, swapped in by rename. The old directory stays until the new one streams.
+// A clone: pg_basebackup into <data>.new, made ours, swapped in by rename. The old directory stays until the
+// new one streams.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -16,15 +17,18 @@ absl::Status PostgresEngine::CheckSpace(const LeaderFacts& facts) {
   MAINSTAY_ASSIGN_OR_RETURN(const uint64_t free, dir_.FreeBytes());
   const uint64_t need = facts.bytes + facts.bytes / 20 + (uint64_t{256} << 20);
   if (free >= need) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat("a clone needs ", need >> 20, " MB beside ", dir_.path(), ", ", free >> 20,
-                                                   " MB are free: make room. The present data are kept until a clone is complete"));
+  return absl::ResourceExhaustedError(
+      absl::StrCat("a clone needs ", need >> 20, " MB beside ", dir_.path(), ", ", free >> 20,
+                   " MB are free: make room. The present data are kept until a clone is complete"));
 }
 
 absl::Status PostgresEngine::RunBasebackup(const Target& target, MonoTime deadline) {
-  MAINSTAY_ASSIGN_OR_RETURN(const std::string conninfo, LeaderConninfo(target.member, absl::StrCat("mainstay_clone_", options_.member)));
+  MAINSTAY_ASSIGN_OR_RETURN(const std::string conninfo,
+                            LeaderConninfo(target.member, absl::StrCat("mainstay_clone_", options_.member)));
   shim::ToolRequest request;
   request.tool = shim::Tool::kBasebackup;
-  request.args = {"-D", dir_.New(), "-d", conninfo, "-X", "stream", "-c", "fast", "-P", "-w", "-S", SlotName(options_.member)};
+  request.args = {"-D", dir_.New(), "-d", conninfo, "-X", "stream",
+                  "-c", "fast",     "-P", "-w",     "-S", SlotName(options_.member)};
   if (const uint64_t rate = ActiveSettings().clone_rate_bytes; rate > 0) {
     request.args.push_back("-r");
     request.args.push_back(absl::StrCat(std::clamp<uint64_t>(rate >> 10, 32, 1048576), "k"));
@@ -33,16 +37,21 @@ absl::Status PostgresEngine::RunBasebackup(const Target& target, MonoTime deadli
   ProgressReader reader;
   Say(absl::StrCat("cloning from ", target.member.name));
   const auto on_output = [&](int, absl::string_view text) {
-    if (const auto p = reader.Add(text); p.has_value()) Say(absl::StrCat("cloning from ", target.member.name, ": ", ToText(*p)));
+    if (const auto p = reader.Add(text); p.has_value())
+      Say(absl::StrCat("cloning from ", target.member.name, ": ", ToText(*p)));
   };
-  const auto result = shim_.RunTool(request, on_output, std::min(deadline, BootClock().Now() + ActiveSettings().clone_timeout));
+  const auto result = shim_.RunTool(request, on_output,
+                                    std::min(deadline, BootClock().Now() + ActiveSettings().clone_timeout));
   Say("");
   if (!result.ok()) return result.status();
-  if (!result->ok()) return absl::InternalError(absl::StrCat("pg_basebackup: ", result->Describe(), ": ", Cut(result->err, 300)));
+  if (!result->ok())
+    return absl::InternalError(
+        absl::StrCat("pg_basebackup: ", result->Describe(), ": ", Cut(result->err, 300)));
   return absl::OkStatus();
 }
 
-absl::Status PostgresEngine::Clone(Connection* session, const Target& target, const LeaderFacts& facts, MonoTime deadline) {
+absl::Status PostgresEngine::Clone(Connection* session, const Target& target, const LeaderFacts& facts,
+                                   MonoTime deadline) {
   LeaderFacts sized = facts;
   const auto size = session->Query(
       "SELECT pg_catalog.sum(pg_catalog.pg_database_size(oid))::int8 FROM pg_catalog.pg_database"

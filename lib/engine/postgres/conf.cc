@@ -21,7 +21,8 @@ struct Protected {
   const char* reason;
 };
 constexpr const char* kRole = "the election decides it";
-constexpr const char* kPlace = "it is part of the member's configuration (postgresql.port, .socket_dir, .listen_addresses, .data_dir)";
+constexpr const char* kPlace =
+    "it is part of the member's configuration (postgresql.port, .socket_dir, .listen_addresses, .data_dir)";
 constexpr Protected kProtected[] = {
     {"synchronous_standby_names", kRole},
     {"primary_conninfo", kRole},
@@ -74,7 +75,8 @@ constexpr Floor kFloors[] = {
 };
 
 bool IsParameterName(absl::string_view name) {
-  if (name.empty() || name.size() > 120 || absl::ascii_isdigit(static_cast<unsigned char>(name[0]))) return false;
+  if (name.empty() || name.size() > 120 || absl::ascii_isdigit(static_cast<unsigned char>(name[0])))
+    return false;
   return std::all_of(name.begin(), name.end(), [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.';
   });
@@ -83,18 +85,23 @@ bool IsParameterName(absl::string_view name) {
 std::string CheckOne(const std::string& name, const std::string& value) {
   if (!IsParameterName(name)) return "is not a parameter's name; want letters, digits, _ and .";
   const std::string lower = absl::AsciiStrToLower(name);
-  if (const char* reason = ReasonOfProtected(lower)) return absl::StrCat("is kept by Mainstay, because ", reason, "; remove it");
+  if (const char* reason = ReasonOfProtected(lower))
+    return absl::StrCat("is kept by Mainstay, because ", reason, "; remove it");
   if (absl::StartsWith(lower, "mainstay.")) return "is kept by Mainstay; remove it";
   if (!QuoteConf(value).ok()) return "has a line break or a NUL in its value; remove it";
   const std::string v = absl::AsciiStrToLower(absl::StripAsciiWhitespace(value));
-  if (lower == "wal_level" && v != "replica" && v != "logical") return absl::StrCat("= ", v, " makes standbys impossible; use replica or logical");
+  if (lower == "wal_level" && v != "replica" && v != "logical")
+    return absl::StrCat("= ", v, " makes standbys impossible; use replica or logical");
   if (lower == "synchronous_commit" && v != "on" && v != "remote_apply") {
-    return absl::StrCat("= ", v, " acknowledges writes that a failover can lose; use on or remote_apply here, and set less per session or role");
+    return absl::StrCat("= ", v,
+                        " acknowledges writes that a failover can lose; use on or remote_apply here, and set "
+                        "less per session or role");
   }
   for (const Floor& f : kFloors) {
     if (lower != f.name) continue;
     int64_t n = 0;
-    if (!absl::SimpleAtoi(v, &n) || n < f.least) return absl::StrCat("= ", Cut(v, 20), " is not a number of at least ", f.least);
+    if (!absl::SimpleAtoi(v, &n) || n < f.least)
+      return absl::StrCat("= ", Cut(v, 20), " is not a number of at least ", f.least);
   }
   return "";
 }
@@ -141,7 +148,8 @@ std::string CheckParameters(const std::map<std::string, std::string>& parameters
   std::string out;
   for (const auto& [name, value] : parameters) {
     const std::string problem = CheckOne(name, value);
-    if (!problem.empty()) absl::StrAppend(&out, out.empty() ? "" : "\n", "postgresql.parameters.", Cut(name, 80), " ", problem);
+    if (!problem.empty())
+      absl::StrAppend(&out, out.empty() ? "" : "\n", "postgresql.parameters.", Cut(name, 80), " ", problem);
   }
   return out;
 }
@@ -149,23 +157,31 @@ std::string CheckParameters(const std::map<std::string, std::string>& parameters
 absl::StatusOr<std::string> BuildConf(const ConfInput& input, const RoleState& role) {
   const Options& o = *input.options;
   const Settings& s = *input.settings;
-  if (std::string problems = CheckParameters(s.parameters); !problems.empty()) return absl::InvalidArgumentError(problems);
-  std::string out = absl::StrCat("# Written by Mainstay, again and again: put parameters into its configuration (postgresql.parameters).\n",
-                                 kRoleMark, RoleJson(role), "\n\n# presets that the configuration may change\n");
-  const auto preset = [&](absl::string_view name, absl::string_view value) -> absl::Status { return Put(&out, name, value); };
+  if (std::string problems = CheckParameters(s.parameters); !problems.empty())
+    return absl::InvalidArgumentError(problems);
+  std::string out = absl::StrCat(
+      "# Written by Mainstay, again and again: put parameters into its configuration "
+      "(postgresql.parameters).\n",
+      kRoleMark, RoleJson(role), "\n\n# presets that the configuration may change\n");
+  const auto preset = [&](absl::string_view name, absl::string_view value) -> absl::Status {
+    return Put(&out, name, value);
+  };
   for (const Floor& f : kFloors) MAINSTAY_RETURN_IF_ERROR(preset(f.name, f.preset));
   MAINSTAY_RETURN_IF_ERROR(preset("wal_level", "replica"));
   MAINSTAY_RETURN_IF_ERROR(preset("synchronous_commit", "on"));
   MAINSTAY_RETURN_IF_ERROR(preset("wal_keep_size", "256MB"));
   MAINSTAY_RETURN_IF_ERROR(preset("password_encryption", "scram-sha-256"));
-  MAINSTAY_RETURN_IF_ERROR(preset("max_slot_wal_keep_size", absl::StrCat(std::max<uint64_t>(s.slot_wal_cap_bytes >> 20, 1), "MB")));
+  MAINSTAY_RETURN_IF_ERROR(preset("max_slot_wal_keep_size",
+                                  absl::StrCat(std::max<uint64_t>(s.slot_wal_cap_bytes >> 20, 1), "MB")));
   MAINSTAY_RETURN_IF_ERROR(preset("tcp_keepalives_idle", "10"));
   MAINSTAY_RETURN_IF_ERROR(preset("tcp_keepalives_interval", "5"));
   MAINSTAY_RETURN_IF_ERROR(preset("tcp_keepalives_count", "3"));
-  // After a crash one syncfs instead of an fsync of each file: a restart in place in half the time (docs/POSTGRES.md).
+  // After a crash one syncfs instead of an fsync of each file: a restart in place in half the time
+  // (docs/POSTGRES.md).
   if (input.version >= 14) MAINSTAY_RETURN_IF_ERROR(preset("recovery_init_sync_method", "syncfs"));
   absl::StrAppend(&out, "\n# from the configuration\n");
-  for (const auto& [name, value] : s.parameters) MAINSTAY_RETURN_IF_ERROR(Put(&out, absl::AsciiStrToLower(name), value));
+  for (const auto& [name, value] : s.parameters)
+    MAINSTAY_RETURN_IF_ERROR(Put(&out, absl::AsciiStrToLower(name), value));
   absl::StrAppend(&out, "\n# kept by Mainstay\n");
   const std::pair<const char*, std::string> kept[] = {
       {"listen_addresses", o.listen_addresses},
@@ -217,21 +233,27 @@ absl::StatusOr<RoleState> ParseRole(absl::string_view conf) {
 absl::StatusOr<std::string> BuildHba(const Options& o, const Settings& s, const std::string& os_user) {
   for (const std::string* role : {&o.superuser, &o.agent_role, &o.replication_role}) {
     if (!IsSimpleRole(*role)) {
-      return absl::InvalidArgumentError(absl::StrCat("role '", *role, "': want letters, digits, _ and -, at most 63"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("role '", *role, "': want letters, digits, _ and -, at most 63"));
     }
   }
   const std::string own = absl::StrCat(QuoteIdentifier(o.superuser), ",", QuoteIdentifier(o.agent_role));
   const std::string repl = QuoteIdentifier(o.replication_role);
-  std::string out = "# Written by Mainstay; put lines into its configuration (postgresql.hba). The first line that fits counts.\n";
+  std::string out =
+      "# Written by Mainstay; put lines into its configuration (postgresql.hba). The first line that fits "
+      "counts.\n";
   absl::StrAppend(&out, "local all ", own, os_user.empty() ? " scram-sha-256\n" : " peer map=mainstay\n");
-  absl::StrAppend(&out, "local replication ", QuoteIdentifier(o.superuser), os_user.empty() ? " scram-sha-256\n" : " peer map=mainstay\n");
+  absl::StrAppend(&out, "local replication ", QuoteIdentifier(o.superuser),
+                  os_user.empty() ? " scram-sha-256\n" : " peer map=mainstay\n");
   // The superuser and the agent's role never over the network.
   absl::StrAppend(&out, "host all,replication ", own, " all reject\n");
-  absl::StrAppend(&out, "host replication ", repl, " all scram-sha-256\nhost postgres ", repl, " all scram-sha-256\n");
+  absl::StrAppend(&out, "host replication ", repl, " all scram-sha-256\nhost postgres ", repl,
+                  " all scram-sha-256\n");
   absl::StrAppend(&out, "host all ", repl, " all reject\n");
   for (const std::string& line : s.hba) {
     if (line.find_first_of(std::string("\n\r\0", 3)) != std::string::npos) {
-      return absl::InvalidArgumentError(absl::StrCat("postgresql.hba: a line break in '", Cut(line, 60), "'; write one entry a line"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("postgresql.hba: a line break in '", Cut(line, 60), "'; write one entry a line"));
     }
     const std::vector<std::string> words = absl::StrSplit(line, absl::ByAnyChar(" \t,"), absl::SkipEmpty());
     const bool host = !words.empty() && absl::StartsWith(words[0], "host");
@@ -239,10 +261,13 @@ absl::StatusOr<std::string> BuildHba(const Options& o, const Settings& s, const 
           w.erase(std::remove(w.begin(), w.end(), '"'), w.end());
           return absl::EqualsIgnoreCase(w, "trust");
         })) {
-      return absl::InvalidArgumentError(absl::StrCat("postgresql.hba: '", Cut(line, 80), "' lets anybody in over the network; use scram-sha-256"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "postgresql.hba: '", Cut(line, 80), "' lets anybody in over the network; use scram-sha-256"));
     }
     if (!words.empty() && absl::StartsWith(words[0], "include")) {
-      return absl::InvalidArgumentError(absl::StrCat("postgresql.hba: '", Cut(line, 80), "' includes a file that cannot be checked; list the lines here"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("postgresql.hba: '", Cut(line, 80),
+                       "' includes a file that cannot be checked; list the lines here"));
     }
     absl::StrAppend(&out, line, "\n");
   }
@@ -275,7 +300,9 @@ std::string WithoutProtected(absl::string_view text) {
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
     const absl::string_view bare = absl::StripLeadingAsciiWhitespace(line);
     size_t n = 0;
-    while (n < bare.size() && (absl::ascii_isalnum(static_cast<unsigned char>(bare[n])) || bare[n] == '_' || bare[n] == '.')) ++n;
+    while (n < bare.size() &&
+           (absl::ascii_isalnum(static_cast<unsigned char>(bare[n])) || bare[n] == '_' || bare[n] == '.'))
+      ++n;
     const std::string name = absl::AsciiStrToLower(bare.substr(0, n));
     if (n > 0 && (ReasonOfProtected(name) != nullptr || absl::StartsWith(name, "mainstay."))) continue;
     absl::StrAppend(&out, line, "\n");

@@ -1,5 +1,5 @@
-// The text of the files that Mainstay owns in a data directory: mainstay.conf, pg_hba.conf, pg_ident.conf; and which
-// parameters it keeps for itself.
+// The text of the files that Mainstay owns in a data directory: mainstay.conf, pg_hba.conf, pg_ident.conf;
+// and which parameters it keeps for itself.
 //
 // Thread rules: pure functions and plain values.
 #ifndef MAINSTAY_LIB_ENGINE_POSTGRES_CONF_H_
@@ -17,8 +17,8 @@
 
 namespace mainstay::engine::postgres {
 
-// What the database is told of its role; everything of mainstay.conf that is not from the configuration. Kept in the file
-// itself (a comment), so that it is known after a restart of the agent.
+// What the database is told of its role; everything of mainstay.conf that is not from the configuration. Kept
+// in the file itself (a comment), so that it is known after a restart of the agent.
 struct RoleState {
   std::string sync;              // synchronous_standby_names; standbys have the barrier
   std::string primary_conninfo;  // "" : streams from nobody
@@ -47,12 +47,14 @@ std::string CheckParameters(const std::map<std::string, std::string>& parameters
 const char* ReasonOfProtected(absl::string_view name);
 
 // `os_user`: whose peer authentication is mapped to superuser and agent role; "" : they log in by password.
-absl::StatusOr<std::string> BuildHba(const Options& options, const Settings& settings, const std::string& os_user);
+absl::StatusOr<std::string> BuildHba(const Options& options, const Settings& settings,
+                                     const std::string& os_user);
 std::string BuildIdent(const Options& options, const std::string& os_user);
 
 // postgresql.conf with the line that includes mainstay.conf at its end, exactly once.
 std::string WithInclude(absl::string_view postgresql_conf);
-// postgresql.auto.conf (ALTER SYSTEM) without the parameters that Mainstay owns: it is read last and would win.
+// postgresql.auto.conf (ALTER SYSTEM) without the parameters that Mainstay owns: it is read last and would
+// win.
 std::string WithoutProtected(absl::string_view auto_conf);
 
 inline constexpr char kConfName[] = "mainstay.conf";

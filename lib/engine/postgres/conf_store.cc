@@ -62,7 +62,8 @@ absl::Status PostgresEngine::WriteFiles(const std::string& dir, const RoleState&
   MAINSTAY_ASSIGN_OR_RETURN(const std::string by_sql, ReadOrEmpty(dir + "/postgresql.auto.conf"));
   const std::string kept = WithoutProtected(by_sql);
   if (!by_sql.empty() && kept != by_sql) {
-    Log(LogLevel::kWarn, "postgres", "ALTER SYSTEM set parameters that the election keeps: taken out of postgresql.auto.conf");
+    Log(LogLevel::kWarn, "postgres",
+        "ALTER SYSTEM set parameters that the election keeps: taken out of postgresql.auto.conf");
     MAINSTAY_RETURN_IF_ERROR(WriteIfChanged(dir + "/postgresql.auto.conf", kept));
   }
   return absl::OkStatus();
@@ -86,12 +87,14 @@ absl::Status PostgresEngine::ReloadConf(MonoTime deadline) {
 
 absl::Status PostgresEngine::AwaitSetting(const char* name, const std::string& value, MonoTime deadline) {
   for (;;) {
-    MAINSTAY_ASSIGN_OR_RETURN(const Rows rows, Sql("SELECT pg_catalog.current_setting($1, true)", {name}, deadline));
+    MAINSTAY_ASSIGN_OR_RETURN(const Rows rows,
+                              Sql("SELECT pg_catalog.current_setting($1, true)", {name}, deadline));
     if (rows.text(0, 0) == value) return absl::OkStatus();
     absl::Status slept = canceller_.Sleep(std::chrono::milliseconds(1), deadline);
     if (absl::IsDeadlineExceeded(slept)) {
-      return absl::DeadlineExceededError(absl::StrCat("the database did not take over ", name, " = '", value, "': it has '", rows.text(0, 0),
-                                                      "'; see ALTER SYSTEM, ALTER ROLE ... SET, and its log"));
+      return absl::DeadlineExceededError(
+          absl::StrCat("the database did not take over ", name, " = '", value, "': it has '", rows.text(0, 0),
+                       "'; see ALTER SYSTEM, ALTER ROLE ... SET, and its log"));
     }
     MAINSTAY_RETURN_IF_ERROR(slept);
   }

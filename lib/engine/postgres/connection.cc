@@ -25,7 +25,8 @@ constexpr char kStateUrl[] = "mainstay/sqlstate";
 
 absl::StatusCode CodeOf(absl::string_view state) {
   if (state == "53300" || state == "53100" || state == "53200") return absl::StatusCode::kResourceExhausted;
-  if (state == "57014") return absl::StatusCode::kDeadlineExceeded;  // statement_timeout, or cancelled by somebody
+  if (state == "57014")
+    return absl::StatusCode::kDeadlineExceeded;  // statement_timeout, or cancelled by somebody
   if (state == "42710" || state == "42P06") return absl::StatusCode::kAlreadyExists;
   if (state == "42704") return absl::StatusCode::kNotFound;
   const absl::string_view cls = state.substr(0, 2);
@@ -38,7 +39,8 @@ absl::StatusCode CodeOf(absl::string_view state) {
 // Text of a server or of libpq: untrusted, may have many lines.
 std::string OneLine(absl::string_view text) {
   std::string out = Cut(absl::StripAsciiWhitespace(text), 400);
-  std::replace_if(out.begin(), out.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
   return out;
 }
 
@@ -48,12 +50,14 @@ absl::Status SqlError(absl::string_view state, absl::string_view message) {
   return status;
 }
 
-// In verbose messages the state stands between ":  " and ":": "FATAL:  57P03: the database system is starting up".
+// In verbose messages the state stands between ":  " and ":": "FATAL:  57P03: the database system is starting
+// up".
 std::string StateInMessage(absl::string_view message) {
   for (size_t at = message.find(":  "); at != absl::string_view::npos; at = message.find(":  ", at + 1)) {
     const absl::string_view state = message.substr(at + 3, 6);
     if (state.size() == 6 && state[5] == ':' && std::all_of(state.begin(), state.end() - 1, [](char c) {
-          return absl::ascii_isdigit(static_cast<unsigned char>(c)) || absl::ascii_isupper(static_cast<unsigned char>(c));
+          return absl::ascii_isdigit(static_cast<unsigned char>(c)) ||
+                 absl::ascii_isupper(static_cast<unsigned char>(c));
         })) {
       return std::string(state.substr(0, 5));
     }
@@ -98,7 +102,8 @@ absl::Status Canceller::Sleep(Duration pause, MonoTime deadline) const {
   if (left <= Duration(0)) return absl::DeadlineExceededError("no time left");
   pause = std::min(pause, left);
   pollfd p{event_.get(), POLLIN, 0};
-  const timespec ts{static_cast<time_t>(pause.count() / 1'000'000'000), static_cast<long>(pause.count() % 1'000'000'000)};
+  const timespec ts{static_cast<time_t>(pause.count() / 1'000'000'000),
+                    static_cast<long>(pause.count() % 1'000'000'000)};
   ppoll(&p, 1, &ts, nullptr);
   if (cancelled()) return absl::CancelledError("cancelled");
   return absl::OkStatus();
@@ -108,11 +113,13 @@ absl::Status Canceller::Sleep(Duration pause, MonoTime deadline) const {
 
 Rows::Rows(pg_result* result) : result_(result, &PQclear), size_(PQntuples(result)) {}
 bool Rows::null(int row, int column) const {
-  return result_ == nullptr || row >= size_ || column >= PQnfields(result_.get()) || PQgetisnull(result_.get(), row, column) == 1;
+  return result_ == nullptr || row >= size_ || column >= PQnfields(result_.get()) ||
+         PQgetisnull(result_.get(), row, column) == 1;
 }
 std::string Rows::text(int row, int column) const {
   if (null(row, column)) return "";
-  return std::string(PQgetvalue(result_.get(), row, column), static_cast<size_t>(PQgetlength(result_.get(), row, column)));
+  return std::string(PQgetvalue(result_.get(), row, column),
+                     static_cast<size_t>(PQgetlength(result_.get(), row, column)));
 }
 int64_t Rows::number(int row, int column) const {
   int64_t out = 0;
@@ -149,7 +156,8 @@ absl::Status Connection::Begin(const ConnectOptions& options) {
   if (conn_ == nullptr) return absl::ResourceExhaustedError("out of memory for a connection");
   if (PQstatus(conn_) == CONNECTION_BAD) return Broken("connecting");
   PQsetErrorVerbosity(conn_, PQERRORS_VERBOSE);
-  PQsetNoticeProcessor(conn_, [](void*, const char*) {}, nullptr);
+  PQsetNoticeProcessor(
+      conn_, [](void*, const char*) {}, nullptr);
   poll_state_ = PGRES_POLLING_WRITING;
   return absl::OkStatus();
 }
@@ -177,7 +185,8 @@ absl::Status Connection::Connect(const ConnectOptions& options, MonoTime deadlin
 absl::Status Connection::Broken(absl::string_view doing) {
   const std::string message = PQerrorMessage(conn_);
   Close();
-  if (const std::string state = StateInMessage(message); !state.empty()) return SqlError(state, absl::StrCat(doing, ": ", message));
+  if (const std::string state = StateInMessage(message); !state.empty())
+    return SqlError(state, absl::StrCat(doing, ": ", message));
   return absl::UnavailableError(absl::StrCat(doing, ": ", OneLine(message)));
 }
 
@@ -188,7 +197,8 @@ absl::Status Connection::Wait(short events, MonoTime deadline) {
   const int timeout = TimeoutMs(deadline);
   const int n = poll(p, 2, timeout);
   if (canceller_ != nullptr && canceller_->cancelled()) return absl::CancelledError("cancelled");
-  if (n == 0 && BootClock().Now() >= deadline) return absl::DeadlineExceededError("the database did not answer in time");
+  if (n == 0 && BootClock().Now() >= deadline)
+    return absl::DeadlineExceededError("the database did not answer in time");
   return absl::OkStatus();
 }
 
@@ -209,7 +219,8 @@ absl::Status Connection::Send(const char* sql, const std::vector<std::string>& p
   if (busy_) return absl::FailedPreconditionError("another statement is under way");
   std::vector<const char*> values;
   for (const std::string& p : parameters) values.push_back(p.c_str());
-  if (PQsendQueryParams(conn_, sql, static_cast<int>(values.size()), nullptr, values.data(), nullptr, nullptr, 0) == 0) {
+  if (PQsendQueryParams(conn_, sql, static_cast<int>(values.size()), nullptr, values.data(), nullptr, nullptr,
+                        0) == 0) {
     return Broken("sending");
   }
   busy_ = true;
@@ -250,12 +261,14 @@ absl::StatusOr<Rows> Connection::Await(MonoTime deadline) {
   return rows;
 }
 
-absl::StatusOr<Rows> Connection::Query(const char* sql, const std::vector<std::string>& parameters, MonoTime deadline) {
+absl::StatusOr<Rows> Connection::Query(const char* sql, const std::vector<std::string>& parameters,
+                                       MonoTime deadline) {
   MAINSTAY_RETURN_IF_ERROR(Send(sql, parameters));
   return Await(deadline);
 }
 
-absl::Status Connection::SendPrepared(const char* name, const char* sql, const std::vector<std::string>& parameters, MonoTime deadline) {
+absl::Status Connection::SendPrepared(const char* name, const char* sql,
+                                      const std::vector<std::string>& parameters, MonoTime deadline) {
   if (!connected_) return absl::UnavailableError("not connected to the database");
   if (busy_) return absl::FailedPreconditionError("another statement is under way");
   if (std::find(prepared_.begin(), prepared_.end(), name) == prepared_.end()) {
@@ -271,13 +284,16 @@ absl::Status Connection::SendPrepared(const char* name, const char* sql, const s
   }
   std::vector<const char*> values;
   for (const std::string& p : parameters) values.push_back(p.c_str());
-  if (PQsendQueryPrepared(conn_, name, static_cast<int>(values.size()), values.data(), nullptr, nullptr, 0) == 0) return Broken("sending");
+  if (PQsendQueryPrepared(conn_, name, static_cast<int>(values.size()), values.data(), nullptr, nullptr, 0) ==
+      0)
+    return Broken("sending");
   busy_ = true;
   since_ = BootClock().Now();
   return absl::OkStatus();
 }
 
-absl::StatusOr<Rows> Connection::QueryPrepared(const char* name, const char* sql, const std::vector<std::string>& parameters,
+absl::StatusOr<Rows> Connection::QueryPrepared(const char* name, const char* sql,
+                                               const std::vector<std::string>& parameters,
                                                MonoTime deadline) {
   MAINSTAY_RETURN_IF_ERROR(SendPrepared(name, sql, parameters, deadline));
   return Await(deadline);

@@ -1,14 +1,15 @@
-// One session with a PostgreSQL server over libpq, never blocking past its deadline: connects, sends and reads with poll(2).
-// A server that is stopped (SIGSTOP), full or gone costs a call its deadline and no more. PQcancel is not used, because it
-// blocks: a session whose query outlived its deadline is kept (Await again) or dropped, and the server's statement_timeout
-// ends the query.
+// One session with a PostgreSQL server over libpq, never blocking past its deadline: connects, sends and
+// reads with poll(2). A server that is stopped (SIGSTOP), full or gone costs a call its deadline and no more.
+// PQcancel is not used, because it blocks: a session whose query outlived its deadline is kept (Await again)
+// or dropped, and the server's statement_timeout ends the query.
 //
-// Every session pins search_path to pg_catalog,pg_temp in its startup packet; statements take parameters, never text from a
-// database; names are catalog-qualified.
+// Every session pins search_path to pg_catalog,pg_temp in its startup packet; statements take parameters,
+// never text from a database; names are catalog-qualified.
 //
 // Thread rules: one thread at a time; Canceller is for any thread.
-// Errors: Cancelled, DeadlineExceeded (no answer in time), Unavailable (connection lost, or refused), and for an SQL error the
-// code of its class with "<message> (SQLSTATE 57P03)"; SqlState(status) gives the five characters.
+// Errors: Cancelled, DeadlineExceeded (no answer in time), Unavailable (connection lost, or refused), and for
+// an SQL error the code of its class with "<message> (SQLSTATE 57P03)"; SqlState(status) gives the five
+// characters.
 #ifndef MAINSTAY_LIB_ENGINE_POSTGRES_CONNECTION_H_
 #define MAINSTAY_LIB_ENGINE_POSTGRES_CONNECTION_H_
 
@@ -86,14 +87,17 @@ class Connection {
   absl::Status Send(const char* sql, const std::vector<std::string>& parameters);
   absl::StatusOr<Rows> Await(MonoTime deadline);
 
-  // Prepared on first use (by the address of `sql`: literals only); saves parsing and planning of frequent statements.
-  absl::StatusOr<Rows> QueryPrepared(const char* name, const char* sql, const std::vector<std::string>& parameters, MonoTime deadline);
-  absl::Status SendPrepared(const char* name, const char* sql, const std::vector<std::string>& parameters, MonoTime deadline);
+  // Prepared on first use (by the address of `sql`: literals only); saves parsing and planning of frequent
+  // statements.
+  absl::StatusOr<Rows> QueryPrepared(const char* name, const char* sql,
+                                     const std::vector<std::string>& parameters, MonoTime deadline);
+  absl::Status SendPrepared(const char* name, const char* sql, const std::vector<std::string>& parameters,
+                            MonoTime deadline);
 
   void Close();
   bool open() const { return connected_; }
   bool connecting() const { return conn_ != nullptr && !connected_; }
-  bool busy() const { return busy_; }          // a statement is under way
+  bool busy() const { return busy_; }             // a statement is under way
   MonoTime busy_since() const { return since_; }  // also: when the connecting began
   int backend_pid() const;
   int server_version() const;  // 150020

@@ -22,7 +22,8 @@ absl::Status Missing(absl::string_view key, const Lines& lines) {
   const auto it = lines.find(std::string(key));
   return absl::InvalidArgumentError(
       absl::StrCat("pg_controldata: '", key, "' ",
-                   it == lines.end() ? std::string("is missing") : absl::StrCat("has the odd value '", Cut(it->second, 60), "'"),
+                   it == lines.end() ? std::string("is missing")
+                                     : absl::StrCat("has the odd value '", Cut(it->second, 60), "'"),
                    "; is this PostgreSQL 13 to 17?"));
 }
 
@@ -43,7 +44,9 @@ absl::Status Number(const Lines& lines, absl::string_view key, T* out) {
 
 }  // namespace
 
-uint64_t ControlData::CleanEnd() const { return RecordEnd(checkpoint, kShutdownCheckpointLength, wal_segment); }
+uint64_t ControlData::CleanEnd() const {
+  return RecordEnd(checkpoint, kShutdownCheckpointLength, wal_segment);
+}
 
 absl::StatusOr<ControlData> ParseControlData(absl::string_view text) {
   Lines lines;
@@ -66,7 +69,8 @@ absl::StatusOr<ControlData> ParseControlData(absl::string_view text) {
   MAINSTAY_RETURN_IF_ERROR(Number(lines, "Min recovery ending loc's timeline", &out.min_recovery_timeline));
   MAINSTAY_RETURN_IF_ERROR(Number(lines, "Bytes per WAL segment", &out.wal_segment));
   const uint64_t segment = out.wal_segment;
-  if (segment < 1 << 20 || segment > 1 << 30 || (segment & (segment - 1)) != 0) return Missing("Bytes per WAL segment", lines);
+  if (segment < 1 << 20 || segment > 1 << 30 || (segment & (segment - 1)) != 0)
+    return Missing("Bytes per WAL segment", lines);
   int64_t checksums = 0;
   MAINSTAY_RETURN_IF_ERROR(Number(lines, "Data page checksum version", &checksums));
   out.checksums = checksums != 0;
@@ -76,9 +80,11 @@ absl::StatusOr<ControlData> ParseControlData(absl::string_view text) {
 
 absl::StatusOr<std::string> SystemIdOfPgControl(absl::string_view bytes) {
   uint64_t id = 0;
-  if (bytes.size() < sizeof id) return absl::DataLossError("global/pg_control is shorter than 8 bytes: the data directory is damaged");
+  if (bytes.size() < sizeof id)
+    return absl::DataLossError("global/pg_control is shorter than 8 bytes: the data directory is damaged");
   memcpy(&id, bytes.data(), sizeof id);
-  if (id == 0) return absl::DataLossError("global/pg_control holds no system identifier: the data directory is damaged");
+  if (id == 0)
+    return absl::DataLossError("global/pg_control holds no system identifier: the data directory is damaged");
   return std::to_string(id);
 }
 

@@ -14,24 +14,26 @@ namespace mainstay::engine::postgres {
 
 struct ControlData {
   std::string system_id;
-  std::string state;           // "shut down", "in production", "shut down in recovery", ...
-  uint64_t checkpoint = 0;     // where the latest checkpoint's record begins
+  std::string state;        // "shut down", "in production", "shut down in recovery", ...
+  uint64_t checkpoint = 0;  // where the latest checkpoint's record begins
   uint64_t redo = 0;
-  uint32_t timeline = 0;       // of the latest checkpoint
-  uint64_t min_recovery = 0;   // replay must reach this before the data are consistent
+  uint32_t timeline = 0;      // of the latest checkpoint
+  uint64_t min_recovery = 0;  // replay must reach this before the data are consistent
   uint32_t min_recovery_timeline = 0;
   uint64_t wal_segment = 16 << 20;
   bool checksums = false;
   bool wal_log_hints = false;
 
   bool clean_primary() const { return state == "shut down"; }
-  // Was a standby (or restoring) when it last ran: opening it without recovery would fork its timeline unseen.
+  // Was a standby (or restoring) when it last ran: opening it without recovery would fork its timeline
+  // unseen.
   bool in_recovery() const { return state == "shut down in recovery" || state == "in archive recovery"; }
   // Where the log of a cleanly stopped primary ends.
   uint64_t CleanEnd() const;
 };
 
-// Understands the output of pg_controldata 13 to 17 in the C locale. InvalidArgument names the missing or odd line.
+// Understands the output of pg_controldata 13 to 17 in the C locale. InvalidArgument names the missing or odd
+// line.
 absl::StatusOr<ControlData> ParseControlData(absl::string_view text);
 
 // The system identifier from the first eight bytes of global/pg_control (the same place in 13 to 17).

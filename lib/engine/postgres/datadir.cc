@@ -44,7 +44,8 @@ bool AnswersOn(const std::string& socket_path) {
   const UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return false;
   // EAGAIN: somebody listens, with a full queue.
-  return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 || errno == EAGAIN;
+  return connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ||
+         errno == EAGAIN;
 }
 
 bool RunsIn(int64_t pid, const std::string& dir) {
@@ -73,14 +74,16 @@ absl::Status Remove(const std::string& path) {
 std::string DataDir::In(absl::string_view file) const { return absl::StrCat(path_, "/", file); }
 bool DataDir::Founding() const { return Exists(path_ + kFoundingFile); }
 bool DataDir::Empty() const {
-  return !Exists(path_ + "/PG_VERSION") || !Exists(path_ + "/global/pg_control") || Founding() || Has(Marker::kReinit);
+  return !Exists(path_ + "/PG_VERSION") || !Exists(path_ + "/global/pg_control") || Founding() ||
+         Has(Marker::kReinit);
 }
 
 absl::StatusOr<int> DataDir::Major() const {
   MAINSTAY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path_ + "/PG_VERSION", 64));
   int major = 0;
   if (!absl::SimpleAtoi(absl::StripAsciiWhitespace(text), &major) || major < 1) {
-    return absl::DataLossError(absl::StrCat(path_, "/PG_VERSION does not hold a version: the data directory is damaged"));
+    return absl::DataLossError(
+        absl::StrCat(path_, "/PG_VERSION does not hold a version: the data directory is damaged"));
   }
   return major;
 }
@@ -100,7 +103,9 @@ std::string DataDir::Nonce() const {
   if (!text.ok()) return "";
   const std::vector<std::string> words = absl::StrSplit(absl::StripAsciiWhitespace(*text), ' ');
   uint64_t inode = 0;
-  if (words.size() != 3 || words[1] != member_ || !absl::SimpleAtoi(words[2], &inode) || inode != Inode(path_)) return "";
+  if (words.size() != 3 || words[1] != member_ || !absl::SimpleAtoi(words[2], &inode) ||
+      inode != Inode(path_))
+    return "";
   return words[0];
 }
 
@@ -108,19 +113,24 @@ absl::StatusOr<std::string> DataDir::DrawNonce(const std::string& dir) const {
   std::string nonce;
   do nonce = RandomHex(4);
   while (nonce == "00000000");  // stands for "nobody" in synchronous_standby_names
-  MAINSTAY_RETURN_IF_ERROR(AtomicWriteFile(dir + kNonceFile, absl::StrCat(nonce, " ", member_, " ", Inode(dir), "\n"), {.mode = 0600}));
+  MAINSTAY_RETURN_IF_ERROR(AtomicWriteFile(
+      dir + kNonceFile, absl::StrCat(nonce, " ", member_, " ", Inode(dir), "\n"), {.mode = 0600}));
   return nonce;
 }
 
 std::string DataDir::MarkerPath(Marker marker) const {
   switch (marker) {
-    case Marker::kRewinding: return path_ + ".mainstay.rewinding";
-    case Marker::kReinit: return path_ + ".mainstay.reinit";
+    case Marker::kRewinding:
+      return path_ + ".mainstay.rewinding";
+    case Marker::kReinit:
+      return path_ + ".mainstay.reinit";
   }
   return "";
 }
 bool DataDir::Has(Marker marker) const { return Exists(MarkerPath(marker)); }
-absl::Status DataDir::Set(Marker marker, bool on) const { return on ? Touch(MarkerPath(marker)) : Remove(MarkerPath(marker)); }
+absl::Status DataDir::Set(Marker marker, bool on) const {
+  return on ? Touch(MarkerPath(marker)) : Remove(MarkerPath(marker));
+}
 
 bool DataDir::HasStandbySignal() const { return Exists(path_ + "/standby.signal"); }
 absl::Status DataDir::WriteStandbySignal(const std::string& dir) {
@@ -157,12 +167,14 @@ absl::Status DataDir::CheckUnused() const {
   if (absl::IsNotFound(text.status())) return absl::OkStatus();
   if (!text.ok()) return text.status();
   const auto file = ParsePidFile(*text);
-  if (!file.ok()) return absl::OkStatus();  // left by a crash in the middle of writing: PostgreSQL says what to do
-  const bool answers =
-      !file->socket_dir.empty() && file->port > 0 && AnswersOn(absl::StrCat(file->socket_dir, "/.s.PGSQL.", file->port));
+  if (!file.ok())
+    return absl::OkStatus();  // left by a crash in the middle of writing: PostgreSQL says what to do
+  const bool answers = !file->socket_dir.empty() && file->port > 0 &&
+                       AnswersOn(absl::StrCat(file->socket_dir, "/.s.PGSQL.", file->port));
   if (!answers && !RunsIn(file->pid, path_)) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("the data directory ", path_, " is in use by another PostgreSQL (process ", file->pid,
-                                                    " of postmaster.pid): stop that one; Mainstay starts the database itself"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("the data directory ", path_, " is in use by another PostgreSQL (process ", file->pid,
+                   " of postmaster.pid): stop that one; Mainstay starts the database itself"));
 }
 
 std::vector<std::string> DataDir::OldOnes() const {

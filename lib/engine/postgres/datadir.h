@@ -1,7 +1,9 @@
 // The data directory and what lies beside it: identity, markers, free space. Files only; no process, no SQL.
 //
-//   <data>/mainstay.nonce           identity of this copy of the data: nonce, member, inode. A copy made by any means (clone,
-//                                   cp, snapshot of another member) has another inode or member: its nonce does not count.
+//   <data>/mainstay.nonce           identity of this copy of the data: nonce, member, inode. A copy made by
+//   any means (clone,
+//                                   cp, snapshot of another member) has another inode or member: its nonce
+//                                   does not count.
 //   <data>/mainstay.founding        the cluster is not complete yet: counts as empty
 //   <data>.new                      a clone being made
 //   <data>.old-<unix seconds>       what was there before, kept until the new one streams
@@ -40,8 +42,8 @@ class DataDir {
   // Holds no cluster: nothing there, half founded, or to be cloned anew.
   bool Empty() const;
   bool Founding() const;
-  absl::StatusOr<int> Major() const;              // PG_VERSION
-  absl::StatusOr<std::string> SystemId() const;   // global/pg_control
+  absl::StatusOr<int> Major() const;             // PG_VERSION
+  absl::StatusOr<std::string> SystemId() const;  // global/pg_control
   // The nonce of this very directory; "" when it has none or that of another copy.
   std::string Nonce() const;
   // Draws a new one into `dir` (the data directory, or <data>.new before the swap).
@@ -54,13 +56,14 @@ class DataDir {
   absl::Status SetStandbySignal(bool on) const;
   static absl::Status WriteStandbySignal(const std::string& dir);
 
-  // OK when no postmaster that is not ours uses it (call only while the shim runs none). FailedPrecondition tells who does.
+  // OK when no postmaster that is not ours uses it (call only while the shim runs none). FailedPrecondition
+  // tells who does.
   absl::Status CheckUnused() const;
 
   // What the postmaster itself says of its state; "" when there is nothing to read.
   std::string PostmasterStatus() const;
 
-  std::vector<std::string> OldOnes() const;  // <data>.old-*, oldest first
+  std::vector<std::string> OldOnes() const;    // <data>.old-*, oldest first
   absl::StatusOr<uint64_t> FreeBytes() const;  // of the volume
 
  private:

@@ -14,7 +14,8 @@
 namespace mainstay::engine::postgres {
 namespace {
 
-// The server's peer authentication asks the same question: without an entry in the user database it cannot work.
+// The server's peer authentication asks the same question: without an entry in the user database it cannot
+// work.
 std::string OsUser() {
   passwd entry{};
   passwd* found = nullptr;
@@ -26,12 +27,17 @@ std::string OsUser() {
 absl::Status CheckOptions(const Options& o) {
   const auto wrong = [](absl::string_view what) { return absl::InvalidArgumentError(std::string(what)); };
   if (!IsMemberName(o.member)) return wrong("the member's name: want [a-z0-9-], 1 to 40 characters");
-  for (const auto& [name, path] : {std::pair("postgresql.data_dir", &o.data_dir), {"postgresql.socket_dir", &o.socket_dir},
-                                   {"postgresql.password_file", &o.password_file}, {"shim.socket", &o.shim_socket}}) {
-    if (path->empty() || path->front() != '/') return wrong(absl::StrCat(name, " = '", *path, "': want an absolute path"));
+  for (const auto& [name, path] : {std::pair("postgresql.data_dir", &o.data_dir),
+                                   {"postgresql.socket_dir", &o.socket_dir},
+                                   {"postgresql.password_file", &o.password_file},
+                                   {"shim.socket", &o.shim_socket}}) {
+    if (path->empty() || path->front() != '/')
+      return wrong(absl::StrCat(name, " = '", *path, "': want an absolute path"));
   }
-  if (o.socket_dir.find(',') != std::string::npos) return wrong("postgresql.socket_dir: one directory, without a comma");
-  if (o.socket_dir.size() + 20 > 107) return wrong("postgresql.socket_dir: longer than a unix socket's name can be (107 bytes)");
+  if (o.socket_dir.find(',') != std::string::npos)
+    return wrong("postgresql.socket_dir: one directory, without a comma");
+  if (o.socket_dir.size() + 20 > 107)
+    return wrong("postgresql.socket_dir: longer than a unix socket's name can be (107 bytes)");
   if (o.port == 0) return wrong("postgresql.port: want 1 to 65535");
   MAINSTAY_RETURN_IF_ERROR(BuildHba(o, o.settings, "x").status());
   const RoleState role;
@@ -47,8 +53,9 @@ absl::StatusOr<std::unique_ptr<PostgresEngine>> PostgresEngine::Create(Options o
   // An agent that was just killed may take a moment to go.
   auto lock = FileLock::Acquire(engine->dir_.LockPath(), BootClock().Now() + std::chrono::seconds(1));
   if (absl::IsDeadlineExceeded(lock.status())) {
-    return absl::FailedPreconditionError(absl::StrCat("another agent works on ", engine->dir_.path(), " (it holds ", engine->dir_.LockPath(),
-                                                      "): stop it, or give this member a data directory of its own"));
+    return absl::FailedPreconditionError(
+        absl::StrCat("another agent works on ", engine->dir_.path(), " (it holds ", engine->dir_.LockPath(),
+                     "): stop it, or give this member a data directory of its own"));
   }
   if (!lock.ok()) return lock.status();
   engine->lock_ = *std::move(lock);
@@ -113,9 +120,10 @@ absl::StatusOr<election::Memory> PostgresEngine::LoadMemory() {
   std::string problem;
   std::optional<election::Memory> memory = election::DecodeMemory(*text, &problem);
   if (!memory.has_value()) {
-    return absl::DataLossError(absl::StrCat("the election's memory ", dir_.MemoryPath(), " is damaged (", problem,
-                                            "): without its promises this member could undo a failover. Clone the member anew: move ",
-                                            dir_.path(), " and this file away"));
+    return absl::DataLossError(absl::StrCat(
+        "the election's memory ", dir_.MemoryPath(), " is damaged (", problem,
+        "): without its promises this member could undo a failover. Clone the member anew: move ",
+        dir_.path(), " and this file away"));
   }
   return *std::move(memory);
 }
@@ -130,8 +138,9 @@ absl::Status PostgresEngine::Foreign(const std::string& cluster_id) {
   if (cluster_id.empty() || dir_.Empty()) return absl::OkStatus();
   MAINSTAY_ASSIGN_OR_RETURN(const std::string own, dir_.SystemId());
   if (own == cluster_id) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("the data in ", dir_.path(), " have system identifier ", own, ", the cluster has ",
-                                                    cluster_id, ": they are of another cluster. Move the directory away to clone anew"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("the data in ", dir_.path(), " have system identifier ", own, ", the cluster has ",
+                   cluster_id, ": they are of another cluster. Move the directory away to clone anew"));
 }
 
 absl::StatusOr<int> PostgresEngine::BinaryMajor(MonoTime deadline) {
@@ -140,7 +149,9 @@ absl::StatusOr<int> PostgresEngine::BinaryMajor(MonoTime deadline) {
   request.tool = shim::Tool::kControldata;
   request.args = {"--version"};
   MAINSTAY_ASSIGN_OR_RETURN(const shim::ToolResult result, shim_.RunTool(request, nullptr, deadline));
-  if (!result.ok()) return absl::InternalError(absl::StrCat("pg_controldata --version: ", result.Describe(), ": ", Cut(result.err, 200)));
+  if (!result.ok())
+    return absl::InternalError(
+        absl::StrCat("pg_controldata --version: ", result.Describe(), ": ", Cut(result.err, 200)));
   MAINSTAY_ASSIGN_OR_RETURN(binary_major_, MajorOfVersionText(result.out));
   return binary_major_;
 }
@@ -149,12 +160,15 @@ int PostgresEngine::ConfMajor() { return binary_major_ != 0 ? binary_major_ : di
 
 absl::Status PostgresEngine::CheckVersions(MonoTime deadline) {
   MAINSTAY_ASSIGN_OR_RETURN(const int binaries, BinaryMajor(deadline));
-  if (binaries < 13) return absl::FailedPreconditionError(absl::StrCat("PostgreSQL ", binaries, " is too old: 13 or newer is needed"));
+  if (binaries < 13)
+    return absl::FailedPreconditionError(
+        absl::StrCat("PostgreSQL ", binaries, " is too old: 13 or newer is needed"));
   if (dir_.Empty()) return absl::OkStatus();
   MAINSTAY_ASSIGN_OR_RETURN(const int data, dir_.Major());
   if (data == binaries) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat("the data in ", dir_.path(), " are of PostgreSQL ", data, ", the programs of ", binaries,
-                                                    data > binaries ? ": use the newer image" : ": upgrade the data with pg_upgrade first"));
+  return absl::FailedPreconditionError(
+      absl::StrCat("the data in ", dir_.path(), " are of PostgreSQL ", data, ", the programs of ", binaries,
+                   data > binaries ? ": use the newer image" : ": upgrade the data with pg_upgrade first"));
 }
 
 absl::StatusOr<ControlData> PostgresEngine::ReadControlData(MonoTime deadline) {
@@ -163,7 +177,8 @@ absl::StatusOr<ControlData> PostgresEngine::ReadControlData(MonoTime deadline) {
   request.args = {dir_.path()};
   MAINSTAY_ASSIGN_OR_RETURN(const shim::ToolResult result, shim_.RunTool(request, nullptr, deadline));
   if (!result.ok()) {
-    return absl::DataLossError(absl::StrCat("pg_controldata ", dir_.path(), ": ", result.Describe(), ": ", Cut(result.err, 200)));
+    return absl::DataLossError(
+        absl::StrCat("pg_controldata ", dir_.path(), ": ", result.Describe(), ": ", Cut(result.err, 200)));
   }
   return ParseControlData(result.out);
 }

@@ -1,10 +1,11 @@
-// PostgreSQL 13 to 17 as an engine: sessions over the unix socket, processes through mainstay-shim, files of the data
-// directory (docs/POSTGRES.md tells the how and why of every operation).
+// PostgreSQL 13 to 17 as an engine: sessions over the unix socket, processes through mainstay-shim, files of
+// the data directory (docs/POSTGRES.md tells the how and why of every operation).
 //
 //   absl::StatusOr<std::unique_ptr<PostgresEngine>> engine = PostgresEngine::Create(options);
 //
-// The engine never leaves a database running that could acknowledge writes without the election's word: every start is as a
-// standby, or (Reopen, Restart of a primary) under a synchronous rule that nobody can fulfil, lifted once proven in force.
+// The engine never leaves a database running that could acknowledge writes without the election's word: every
+// start is as a standby, or (Reopen, Restart of a primary) under a synchronous rule that nobody can fulfil,
+// lifted once proven in force.
 //
 // Thread rules: as engine.h: one thread, except Cancel, LastDetails and Configure.
 #ifndef MAINSTAY_LIB_ENGINE_POSTGRES_ENGINE_H_
@@ -35,7 +36,8 @@ class PostgresEngine : public Engine {
   static absl::StatusOr<std::unique_ptr<PostgresEngine>> Create(Options options);
   ~PostgresEngine() override;
 
-  // Takes effect at the next Reload, if the database accepts it. Any thread. InvalidArgument names what is refused; nothing is taken then.
+  // Takes effect at the next Reload, if the database accepts it. Any thread. InvalidArgument names what is
+  // refused; nothing is taken then.
   absl::Status Configure(Settings settings);
 
   election::DbReport Probe(MonoTime deadline) override;
@@ -101,20 +103,21 @@ class PostgresEngine : public Engine {
 
   // conf_store.cc
   void LoadRole();
-  absl::Status WriteRole(const std::string& dir, const RoleState& role);  // mainstay.conf only
-  absl::Status WriteFiles(const std::string& dir, const RoleState& role); // and everything around it
-  absl::Status SetRole(const RoleState& role);                            // of the data directory, and remembers it
-  absl::Status ReloadConf(MonoTime deadline);                             // pg_reload_conf, or the signal while it starts
+  absl::Status WriteRole(const std::string& dir, const RoleState& role);   // mainstay.conf only
+  absl::Status WriteFiles(const std::string& dir, const RoleState& role);  // and everything around it
+  absl::Status SetRole(const RoleState& role);  // of the data directory, and remembers it
+  absl::Status ReloadConf(MonoTime deadline);   // pg_reload_conf, or the signal while it starts
   absl::Status AwaitSetting(const char* name, const std::string& value, MonoTime deadline);
   RoleState StandbyRole(election::Epoch epoch) const;  // the barrier, streams from nobody
 
   // lifecycle.cc
   absl::StatusOr<uint32_t> StartAs(shim::StartKind kind, election::Epoch epoch, MonoTime deadline);
-  absl::Status StartDetached(MonoTime deadline);  // as a standby that streams from nobody; accepts connections at the end
+  absl::Status StartDetached(
+      MonoTime deadline);  // as a standby that streams from nobody; accepts connections at the end
   absl::Status StartPrimary(election::Epoch epoch, MonoTime deadline);
   absl::StatusOr<uint32_t> StartArmed(election::Epoch epoch, MonoTime deadline);
   void Notice(const shim::State& state);
-  absl::Status StopClean(MonoTime deadline);      // fast shutdown, then kill
+  absl::Status StopClean(MonoTime deadline);  // fast shutdown, then kill
   absl::StatusOr<LogEnd> EndOfStopped(MonoTime deadline);
   absl::StatusOr<LogEnd> FinishOpening(const election::Engine& op, uint32_t old_timeline, MonoTime deadline);
 
@@ -139,19 +142,25 @@ class PostgresEngine : public Engine {
   absl::Status AwaitSentinel(Connection* sentinel, MonoTime deadline);
 
   // leader.cc
-  absl::StatusOr<std::unique_ptr<Connection>> ConnectLeader(const election::Member& leader, MonoTime deadline);
+  absl::StatusOr<std::unique_ptr<Connection>> ConnectLeader(const election::Member& leader,
+                                                            MonoTime deadline);
   absl::StatusOr<LeaderFacts> AskLeader(Connection* session, const Target& target, MonoTime deadline);
   static absl::StatusOr<Lineage> LeaderLineage(Connection* session, uint32_t timeline, MonoTime deadline);
-  absl::Status AwaitLeaderCheckpoint(Connection* session, const Target& target, LeaderFacts* facts, MonoTime deadline);
+  absl::Status AwaitLeaderCheckpoint(Connection* session, const Target& target, LeaderFacts* facts,
+                                     MonoTime deadline);
   absl::Status EnsureSlotAtLeader(Connection* session, MonoTime deadline);
-  absl::StatusOr<std::string> LeaderConninfo(const election::Member& leader, const std::string& application_name) const;
+  absl::StatusOr<std::string> LeaderConninfo(const election::Member& leader,
+                                             const std::string& application_name) const;
 
   // follow.cc, rejoin.cc, clone.cc
-  absl::Status FollowRunning(Connection* session, const Target& target, const LeaderFacts& facts, MonoTime deadline);
+  absl::Status FollowRunning(Connection* session, const Target& target, const LeaderFacts& facts,
+                             MonoTime deadline);
   absl::Status Attach(const Target& target, MonoTime deadline);
   absl::Status StartAttached(const Target& target, MonoTime deadline);
-  absl::Status FollowStopped(Connection* session, const Target& target, const LeaderFacts& facts, MonoTime deadline);
-  absl::Status Rejoin(Connection* session, const Target& target, LeaderFacts facts, const std::string& why, MonoTime deadline);
+  absl::Status FollowStopped(Connection* session, const Target& target, const LeaderFacts& facts,
+                             MonoTime deadline);
+  absl::Status Rejoin(Connection* session, const Target& target, LeaderFacts facts, const std::string& why,
+                      MonoTime deadline);
   absl::Status RewindOnce(const Target& target, bool* touched, MonoTime deadline);
   absl::Status Clone(Connection* session, const Target& target, const LeaderFacts& facts, MonoTime deadline);
   absl::Status RunBasebackup(const Target& target, MonoTime deadline);
@@ -167,7 +176,8 @@ class PostgresEngine : public Engine {
   void ProbeStopped(const shim::State& state, election::DbReport* report);
   void ProbeRunning(const shim::State& state, MonoTime deadline, election::DbReport* report);
   absl::StatusOr<Rows> ProbeQuery(MonoTime deadline, bool* late);
-  void JudgeFailure(const absl::Status& status, uint32_t starts, MonoTime deadline, election::DbReport* report);
+  void JudgeFailure(const absl::Status& status, uint32_t starts, MonoTime deadline,
+                    election::DbReport* report);
   void ReadStandby(const Rows& rows, election::DbReport* report, Details* details);
   void ReadPrimary(const Rows& rows, election::DbReport* report, Details* details);
   election::Verdict ProbeLogin(MonoTime deadline);
@@ -185,9 +195,9 @@ class PostgresEngine : public Engine {
   Canceller canceller_;
   shim::Client shim_;
 
-  Connection control_;  // superuser: actions
-  Connection probe_;    // agent's role: the reserved one
-  Connection login_;    // agent's role: opened anew by probes
+  Connection control_;     // superuser: actions
+  Connection probe_;       // agent's role: the reserved one
+  Connection login_;       // agent's role: opened anew by probes
   Connection background_;  // a CHECKPOINT that nobody waits for
 
   RoleState role_;
@@ -198,10 +208,10 @@ class PostgresEngine : public Engine {
   std::vector<election::Standby> last_standbys_;  // that a primary told of, under last_standbys_epoch_
   election::Epoch last_standbys_epoch_ = 0;
   uint32_t last_timeline_ = 0;
-  uint32_t accepted_starts_ = 0;  // the last start of which a session was had
-  bool waits_proven_ = false;     // commits of this start wait for standbys: seen, or so since it started
-  bool settle_due_ = false;       // just opened: slots and a checkpoint are still to be made
-  int fresh_failures_ = 0;        // a clone that did not become consistent
+  uint32_t accepted_starts_ = 0;      // the last start of which a session was had
+  bool waits_proven_ = false;         // commits of this start wait for standbys: seen, or so since it started
+  bool settle_due_ = false;           // just opened: slots and a checkpoint are still to be made
+  int fresh_failures_ = 0;            // a clone that did not become consistent
   std::optional<shim::Armed> armed_;  // the last deadline that the shim was seen to hold
   MonoTime next_login_;
   election::Verdict login_verdict_ = election::Verdict::kOk;
@@ -209,7 +219,7 @@ class PostgresEngine : public Engine {
   MonoTime next_details_;
   std::map<std::string, MonoTime> stranger_since_;  // slots of nobody, first seen idle
 
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;   // guards what follows
   Settings settings_;  // in the files; accepted by the database
   std::optional<Settings> wished_;
   Details details_;

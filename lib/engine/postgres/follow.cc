@@ -1,5 +1,6 @@
-// Following a leader: a running standby is repointed without a restart; data of unclear end are started following nobody, which
-// replays all they have and so tells exactly where they end, and are compared with the leader's history before they follow.
+// Following a leader: a running standby is repointed without a restart; data of unclear end are started
+// following nobody, which replays all they have and so tells exactly where they end, and are compared with
+// the leader's history before they follow.
 #include <dirent.h>
 
 #include <algorithm>
@@ -16,7 +17,8 @@
 namespace mainstay::engine::postgres {
 namespace {
 
-constexpr char kFreshFile[] = "mainstay.fresh";  // cloned or rewound: needs the leader's stream to become consistent
+constexpr char kFreshFile[] =
+    "mainstay.fresh";  // cloned or rewound: needs the leader's stream to become consistent
 
 std::optional<uint64_t> Hex64(absl::string_view text) {
   uint64_t out = 0;
@@ -25,10 +27,13 @@ std::optional<uint64_t> Hex64(absl::string_view text) {
 
 }  // namespace
 
-// The newest timeline that has a file for the last byte before `offset`. pg_control may lag behind the stream.
+// The newest timeline that has a file for the last byte before `offset`. pg_control may lag behind the
+// stream.
 absl::StatusOr<uint32_t> PostgresEngine::TimelineAt(uint64_t offset, MonoTime deadline) {
   MAINSTAY_ASSIGN_OR_RETURN(
-      const Rows rows, Sql("SELECT setting FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'wal_segment_size'", {}, deadline));
+      const Rows rows,
+      Sql("SELECT setting FROM pg_catalog.pg_settings WHERE name OPERATOR(pg_catalog.=) 'wal_segment_size'",
+          {}, deadline));
   const uint64_t segment = static_cast<uint64_t>(std::max<int64_t>(rows.number(0, 0), 1 << 20));
   const uint64_t wanted = (offset == 0 ? 0 : offset - 1) / segment;
   const uint64_t per_file = (uint64_t{1} << 32) / segment;
@@ -39,12 +44,14 @@ absl::StatusOr<uint32_t> PostgresEngine::TimelineAt(uint64_t offset, MonoTime de
   while (const dirent* entry = readdir(d.get())) {
     const absl::string_view name = entry->d_name;
     if (name.size() != 24) continue;
-    const auto timeline = Hex64(name.substr(0, 8)), high = Hex64(name.substr(8, 8)), low = Hex64(name.substr(16, 8));
+    const auto timeline = Hex64(name.substr(0, 8)), high = Hex64(name.substr(8, 8)),
+               low = Hex64(name.substr(16, 8));
     if (timeline.has_value() && high.has_value() && low.has_value() && *high * per_file + *low == wanted) {
       best = std::max(best, static_cast<uint32_t>(*timeline));
     }
   }
-  if (best == 0) return absl::NotFoundError(absl::StrCat("no WAL file of these data holds their end ", FormatLsn(offset)));
+  if (best == 0)
+    return absl::NotFoundError(absl::StrCat("no WAL file of these data holds their end ", FormatLsn(offset)));
   return best;
 }
 
@@ -79,7 +86,8 @@ absl::Status PostgresEngine::StartAttached(const Target& target, MonoTime deadli
   MAINSTAY_RETURN_IF_ERROR(dir_.SetStandbySignal(true));
   MAINSTAY_ASSIGN_OR_RETURN(const uint32_t starts, StartAs(shim::StartKind::kStandby, 0, deadline));
   Say("starting");
-  const absl::Status status = WaitAccepting(options_.socket_dir, starts, std::min(deadline, BootClock().Now() + std::chrono::seconds(20)));
+  const absl::Status status = WaitAccepting(options_.socket_dir, starts,
+                                            std::min(deadline, BootClock().Now() + std::chrono::seconds(20)));
   Say("");
   if (status.ok()) {
     fresh_failures_ = 0;
@@ -94,7 +102,8 @@ absl::Status PostgresEngine::StartAttached(const Target& target, MonoTime deadli
   return absl::OkStatus();
 }
 
-absl::Status PostgresEngine::FollowRunning(Connection* session, const Target& target, const LeaderFacts& facts, MonoTime deadline) {
+absl::Status PostgresEngine::FollowRunning(Connection* session, const Target& target,
+                                           const LeaderFacts& facts, MonoTime deadline) {
   const bool same = role_known_ && role_.leader == target.member.name && !role_.primary_conninfo.empty();
   if (!same && !role_.primary_conninfo.empty()) {
     // What still comes from a former leader must not come after the comparison.
@@ -105,7 +114,8 @@ absl::Status PostgresEngine::FollowRunning(Connection* session, const Target& ta
   MAINSTAY_ASSIGN_OR_RETURN(const Position at, StandbyPosition(deadline));
   MAINSTAY_ASSIGN_OR_RETURN(const uint32_t timeline, TimelineAt(at.offset, deadline));
   // Its end after ours: while we stream from it, ours grows.
-  MAINSTAY_ASSIGN_OR_RETURN(const Rows rows, session->Query("SELECT pg_catalog.pg_current_wal_flush_lsn()", {}, deadline));
+  MAINSTAY_ASSIGN_OR_RETURN(const Rows rows,
+                            session->Query("SELECT pg_catalog.pg_current_wal_flush_lsn()", {}, deadline));
   const Ancestry ancestry = Compare(facts.lineage, rows.lsn(0, 0), timeline, at.offset);
   if (!ancestry.ancestor) return Rejoin(session, target, facts, ancestry.why, deadline);
   MAINSTAY_RETURN_IF_ERROR(Remove(dir_.In(kFreshFile)));
@@ -113,14 +123,16 @@ absl::Status PostgresEngine::FollowRunning(Connection* session, const Target& ta
   return Attach(target, deadline);
 }
 
-absl::Status PostgresEngine::FollowStopped(Connection* session, const Target& target, const LeaderFacts& facts, MonoTime deadline) {
+absl::Status PostgresEngine::FollowStopped(Connection* session, const Target& target,
+                                           const LeaderFacts& facts, MonoTime deadline) {
   if (Exists(dir_.In(kFreshFile))) {
     if (fresh_failures_ >= 2) return Clone(session, target, facts, deadline);
     MAINSTAY_RETURN_IF_ERROR(EnsureSlotAtLeader(session, deadline));
     return StartAttached(target, deadline);
   }
   Say("starting to see where these data end");
-  const absl::Status started = StartDetached(std::min(deadline, BootClock().Now() + ActiveSettings().start_timeout));
+  const absl::Status started =
+      StartDetached(std::min(deadline, BootClock().Now() + ActiveSettings().start_timeout));
   Say("");
   if (absl::IsInternal(started) || absl::IsFailedPrecondition(started)) {
     Log(LogLevel::kError, "postgres", "these data do not start as a standby", {{"error", started}});
@@ -129,7 +141,8 @@ absl::Status PostgresEngine::FollowStopped(Connection* session, const Target& ta
   return FollowRunning(session, target, facts, deadline);
 }
 
-absl::Status PostgresEngine::Follow(const election::Member& leader, election::Epoch epoch, const std::string& cluster_id, MonoTime deadline) {
+absl::Status PostgresEngine::Follow(const election::Member& leader, election::Epoch epoch,
+                                    const std::string& cluster_id, MonoTime deadline) {
   BeginOperation();
   LoadRole();
   if (leader.name == options_.member) return absl::InvalidArgumentError("a member cannot follow itself");

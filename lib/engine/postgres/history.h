@@ -27,7 +27,8 @@ struct Lineage {
 
 inline constexpr size_t kMaxHistoryBytes = 256 * 1024;
 
-// The content of a file such as 00000003.history. `current` is the timeline that the file is of (1 has no file: text "").
+// The content of a file such as 00000003.history. `current` is the timeline that the file is of (1 has no
+// file: text "").
 absl::StatusOr<Lineage> ParseHistory(uint32_t current, absl::string_view text);
 
 struct Ancestry {
@@ -35,8 +36,8 @@ struct Ancestry {
   std::string why;        // when not: where they part, for people
 };
 // Do data on `timeline` that end at `end` lie on the leader's line, whose own log ends at `leader_end`?
-// A log that ends exactly where its timeline was left is a prefix. One that is longer than the leader's own, on the same
-// timeline, is not: the leader lacks something that these data have.
+// A log that ends exactly where its timeline was left is a prefix. One that is longer than the leader's own,
+// on the same timeline, is not: the leader lacks something that these data have.
 Ancestry Compare(const Lineage& leader, uint64_t leader_end, uint32_t timeline, uint64_t end);
 
 }  // namespace mainstay::engine::postgres

@@ -15,10 +15,12 @@ using std::chrono::seconds;
 
 // ---- starting ----
 
-absl::StatusOr<uint32_t> PostgresEngine::StartAs(shim::StartKind kind, election::Epoch epoch, MonoTime deadline) {
+absl::StatusOr<uint32_t> PostgresEngine::StartAs(shim::StartKind kind, election::Epoch epoch,
+                                                 MonoTime deadline) {
   MAINSTAY_RETURN_IF_ERROR(CheckVersions(deadline));
   if (dir_.Has(Marker::kRewinding)) {
-    return absl::FailedPreconditionError(absl::StrCat(dir_.path(), " is half rewound and must not be started: it is cloned anew at the next follow"));
+    return absl::FailedPreconditionError(absl::StrCat(
+        dir_.path(), " is half rewound and must not be started: it is cloned anew at the next follow"));
   }
   MAINSTAY_RETURN_IF_ERROR(dir_.CheckUnused());
   DropSessions();
@@ -33,7 +35,8 @@ static absl::Status Explain(shim::Client* shim, const DataDir& dir, absl::Status
   request.args = {"-D", dir.path(), "-C", "mainstay.epoch"};
   const auto result = shim->RunTool(request, nullptr, BootClock().Now() + seconds(2));
   if (!result.ok() || result->ok() || result->err.empty()) return status;
-  return absl::FailedPreconditionError(absl::StrCat(status.message(), "; its configuration is refused: ", Cut(result->err, 300)));
+  return absl::FailedPreconditionError(
+      absl::StrCat(status.message(), "; its configuration is refused: ", Cut(result->err, 300)));
 }
 
 absl::Status PostgresEngine::PrepareStopped(MonoTime deadline) {
@@ -56,8 +59,9 @@ void PostgresEngine::Notice(const shim::State& state) {
   if (state.armed.has_value()) armed_ = state.armed;
 }
 
-// The shim forgets its deadline when the database ends. The one it held is still what the election asked for, so the same
-// moment (never a later one) is armed again; a renewal extends it as usual. Otherwise a renewal is waited for.
+// The shim forgets its deadline when the database ends. The one it held is still what the election asked for,
+// so the same moment (never a later one) is armed again; a renewal extends it as usual. Otherwise a renewal
+// is waited for.
 absl::StatusOr<uint32_t> PostgresEngine::StartArmed(election::Epoch epoch, MonoTime deadline) {
   const MonoTime patience = std::min(deadline, BootClock().Now() + seconds(3));
   for (bool again = false;; again = true) {
@@ -80,7 +84,8 @@ absl::Status PostgresEngine::StartPrimary(election::Epoch epoch, MonoTime deadli
   return status;
 }
 
-// A former primary opened again, same timeline, under a rule that acknowledges nothing until ApplySync proved the real one.
+// A former primary opened again, same timeline, under a rule that acknowledges nothing until ApplySync proved
+// the real one.
 absl::StatusOr<LogEnd> PostgresEngine::Reopen(const election::Engine& op, MonoTime deadline) {
   BeginOperation();
   MAINSTAY_RETURN_IF_ERROR(SaveMemory(op.memory));
@@ -95,7 +100,8 @@ absl::StatusOr<LogEnd> PostgresEngine::Reopen(const election::Engine& op, MonoTi
       MAINSTAY_RETURN_IF_ERROR(StartDetached(deadline));
       return Promote(op, deadline);
     }
-    MAINSTAY_ASSIGN_OR_RETURN(const std::vector<std::string> names, StandbyNames(op.sync, op.peers, op.epoch));
+    MAINSTAY_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                              StandbyNames(op.sync, op.peers, op.epoch));
     RoleState role = StandbyRole(op.epoch);
     role.sync = BarrierValue(names);
     role.primary = true;
@@ -111,7 +117,8 @@ absl::StatusOr<LogEnd> PostgresEngine::Reopen(const election::Engine& op, MonoTi
 
 absl::Status PostgresEngine::StopClean(MonoTime deadline) {
   DropSessions();
-  const MonoTime clean_until = std::min(deadline - seconds(1), BootClock().Now() + ActiveSettings().stop_timeout);
+  const MonoTime clean_until =
+      std::min(deadline - seconds(1), BootClock().Now() + ActiveSettings().stop_timeout);
   const MonoTime until = std::max(clean_until, std::min(deadline, BootClock().Now() + milliseconds(200)));
   const absl::StatusOr<shim::Exited> exited = shim_.Stop(until);
   if (exited.ok()) return absl::OkStatus();
@@ -144,7 +151,8 @@ absl::StatusOr<LogEnd> PostgresEngine::Stop(MonoTime deadline) {
   MAINSTAY_RETURN_IF_ERROR(status);
   // The database is down, which is what was asked for: where its log ends may stay unknown.
   const auto end = EndOfStopped(std::max(deadline, BootClock().Now() + seconds(1)));
-  if (!end.ok()) Log(LogLevel::kWarn, "postgres", "stopped; the end of its log is not known", {{"error", end.status()}});
+  if (!end.ok())
+    Log(LogLevel::kWarn, "postgres", "stopped; the end of its log is not known", {{"error", end.status()}});
   return end.ok() ? *end : LogEnd{last_offset_, last_timeline_, false};
 }
 
@@ -189,9 +197,11 @@ absl::Status PostgresEngine::Reinit(MonoTime deadline) {
   MAINSTAY_ASSIGN_OR_RETURN(const shim::State state, shim_.GetState(deadline));
   if (state.running()) {
     MAINSTAY_ASSIGN_OR_RETURN(const bool standby, InRecovery(deadline));
-    if (!standby) return absl::FailedPreconditionError("this member is the primary: switch over first, then reinit it");
+    if (!standby)
+      return absl::FailedPreconditionError("this member is the primary: switch over first, then reinit it");
   } else if (role_.primary && !dir_.Empty()) {
-    return absl::FailedPreconditionError("these data were last the primary's: let the member follow another one first, then reinit it");
+    return absl::FailedPreconditionError(
+        "these data were last the primary's: let the member follow another one first, then reinit it");
   }
   // From here on it counts as empty; the old data stay until the new ones stream.
   MAINSTAY_RETURN_IF_ERROR(dir_.Set(Marker::kReinit, true));
@@ -203,15 +213,18 @@ namespace {
 absl::Status ReloadErrors(const Rows& rows) {
   std::string out;
   for (int i = 0; i < rows.size(); ++i) {
-    absl::StrAppend(&out, out.empty() ? "" : "; ", rows.text(i, 0), " = '", Cut(rows.text(i, 1), 60), "': ", rows.text(i, 2));
+    absl::StrAppend(&out, out.empty() ? "" : "; ", rows.text(i, 0), " = '", Cut(rows.text(i, 1), 60),
+                    "': ", rows.text(i, 2));
   }
-  return absl::InvalidArgumentError(absl::StrCat("the database refuses: ", out, ". The former values stay in force; correct postgresql.parameters"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "the database refuses: ", out, ". The former values stay in force; correct postgresql.parameters"));
 }
 
 // A parameter that only needs a restart is listed with an error as well.
 constexpr char kRefused[] =
     "SELECT f.name, f.setting, f.error FROM pg_catalog.pg_file_settings f"
-    " LEFT JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) pg_catalog.lower(f.name)"
+    " LEFT JOIN pg_catalog.pg_settings s ON pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) "
+    "pg_catalog.lower(f.name)"
     " WHERE f.error IS NOT NULL AND NOT COALESCE(s.pending_restart, false) LIMIT 20";
 
 }  // namespace

@@ -35,16 +35,20 @@ bool IsMemberName(absl::string_view name) {
 
 absl::StatusOr<std::string> StandbyName(const StandbyId& id) {
   if (!IsMemberName(id.member)) {
-    return absl::InvalidArgumentError(absl::StrCat("member name '", id.member, "': want [a-z0-9-], 1 to 40 characters"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("member name '", id.member, "': want [a-z0-9-], 1 to 40 characters"));
   }
   if (!IsNonce(id.nonce)) {
-    return absl::InvalidArgumentError(absl::StrCat("data nonce '", id.nonce, "' of ", id.member, ": want 8 hexadecimal digits"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("data nonce '", id.nonce, "' of ", id.member, ": want 8 hexadecimal digits"));
   }
-  if (id.epoch <= 0) return absl::InvalidArgumentError(absl::StrCat("epoch ", id.epoch, ": want a positive number"));
+  if (id.epoch <= 0)
+    return absl::InvalidArgumentError(absl::StrCat("epoch ", id.epoch, ": want a positive number"));
   std::string name = absl::StrCat("ms_", id.member, "_", id.nonce, "_", id.epoch);
   if (name.size() > kMaxNameBytes) {
-    return absl::InvalidArgumentError(absl::StrCat("the standby name ", name, " has ", name.size(), " bytes, PostgreSQL keeps ",
-                                                   kMaxNameBytes, ": use a shorter member name"));
+    return absl::InvalidArgumentError(absl::StrCat("the standby name ", name, " has ", name.size(),
+                                                   " bytes, PostgreSQL keeps ", kMaxNameBytes,
+                                                   ": use a shorter member name"));
   }
   return name;
 }
@@ -60,7 +64,8 @@ std::optional<StandbyId> ParseStandbyName(absl::string_view name) {
   id.member = std::string(name.substr(0, first));
   id.nonce = std::string(name.substr(first + 1, second - first - 1));
   const absl::string_view digits = name.substr(second + 1);
-  if (digits.empty() || digits[0] == '0' || !std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; }) ||
+  if (digits.empty() || digits[0] == '0' ||
+      !std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; }) ||
       !absl::SimpleAtoi(digits, &id.epoch)) {
     return std::nullopt;
   }
@@ -74,27 +79,31 @@ std::string SlotName(const election::Name& member) {
   return slot;
 }
 
-absl::StatusOr<std::vector<std::string>> StandbyNames(const election::SyncNames& sync, const std::vector<election::Member>& peers,
+absl::StatusOr<std::vector<std::string>> StandbyNames(const election::SyncNames& sync,
+                                                      const std::vector<election::Member>& peers,
                                                       election::Epoch epoch) {
   std::vector<std::string> out;
   for (const election::Name& name : sync.names) {
     const election::Member* peer = FindPeer(peers, name);
     // Nobody has the nonce of a member that never told its own: zeros are never drawn.
-    const std::string nonce = peer == nullptr || peer->data_nonce.empty() ? std::string(kNonceDigits, '0') : peer->data_nonce;
+    const std::string nonce =
+        peer == nullptr || peer->data_nonce.empty() ? std::string(kNonceDigits, '0') : peer->data_nonce;
     MAINSTAY_ASSIGN_OR_RETURN(std::string full, StandbyName({name, nonce, epoch}));
     out.push_back(std::move(full));
   }
   return out;
 }
 
-absl::StatusOr<std::string> SyncNamesValue(const election::SyncNames& sync, const std::vector<election::Member>& peers,
+absl::StatusOr<std::string> SyncNamesValue(const election::SyncNames& sync,
+                                           const std::vector<election::Member>& peers,
                                            election::Epoch epoch) {
   if (sync.k <= 0) return std::string();
   if (static_cast<size_t>(sync.k) > sync.names.size() && sync.names.empty()) {
     return absl::InvalidArgumentError(absl::StrCat(sync.k, " standbys shall acknowledge, but none is named"));
   }
   MAINSTAY_ASSIGN_OR_RETURN(const std::vector<std::string> names, StandbyNames(sync, peers, epoch));
-  // More than there are names: PostgreSQL takes it, and waits until there are enough. That is what strict wants.
+  // More than there are names: PostgreSQL takes it, and waits until there are enough. That is what strict
+  // wants.
   return absl::StrCat("ANY ", sync.k, " (\"", absl::StrJoin(names, "\",\""), "\")");
 }
 
@@ -108,7 +117,8 @@ absl::StatusOr<std::string> QuoteConf(absl::string_view value) {
   std::string out = "'";
   for (const char c : value) {
     if (c == '\n' || c == '\r' || c == '\0') {
-      return absl::InvalidArgumentError("a parameter's value has a line break or a NUL in it: PostgreSQL's files cannot hold that");
+      return absl::InvalidArgumentError(
+          "a parameter's value has a line break or a NUL in it: PostgreSQL's files cannot hold that");
     }
     // Both characters are special inside quotes: '' and \\ .
     if (c == '\'' || c == '\\') out += c;
@@ -141,7 +151,8 @@ absl::StatusOr<std::string> QuoteLiteral(absl::string_view value) {
   std::string out = "'";
   for (const char c : value) {
     if (c == '\\' || !absl::ascii_isprint(static_cast<unsigned char>(c))) {
-      return absl::InvalidArgumentError("a text for SQL has a backslash, a control character or is not ASCII");
+      return absl::InvalidArgumentError(
+          "a text for SQL has a backslash, a control character or is not ASCII");
     }
     if (c == '\'') out += c;
     out += c;
@@ -151,7 +162,8 @@ absl::StatusOr<std::string> QuoteLiteral(absl::string_view value) {
 
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
   const auto wrong = [&] {
-    return absl::InvalidArgumentError(absl::StrCat("database address '", text, "': want host:port, for example db-0:5432 or [::1]:5432"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("database address '", text, "': want host:port, for example db-0:5432 or [::1]:5432"));
   };
   const size_t colon = text.rfind(':');
   if (colon == absl::string_view::npos || colon == 0) return wrong();
@@ -166,7 +178,8 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
     if (!absl::ascii_isalnum(u) && c != '.' && c != '-' && c != '_' && c != ':' && c != '%') return wrong();
   }
   uint32_t port = 0;
-  if (host.empty() || !absl::SimpleAtoi(text.substr(colon + 1), &port) || port == 0 || port > 65535) return wrong();
+  if (host.empty() || !absl::SimpleAtoi(text.substr(colon + 1), &port) || port == 0 || port > 65535)
+    return wrong();
   return HostPort{std::string(host), static_cast<uint16_t>(port)};
 }
 

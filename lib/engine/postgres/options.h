@@ -1,5 +1,5 @@
-// What the PostgreSQL engine is told once: directories, addresses, roles, bounds. Everything that can be changed while it
-// runs is in Settings.
+// What the PostgreSQL engine is told once: directories, addresses, roles, bounds. Everything that can be
+// changed while it runs is in Settings.
 //
 // Thread rules: plain values.
 #ifndef MAINSTAY_LIB_ENGINE_POSTGRES_OPTIONS_H_
@@ -17,33 +17,38 @@ namespace mainstay::engine::postgres {
 
 // Can be changed while the engine runs (PostgresEngine::Configure, in force at the next Reload).
 struct Settings {
-  std::map<std::string, std::string> parameters;  // of postgresql.conf; those that Mainstay owns are refused (docs/POSTGRES.md)
-  std::vector<std::string> hba;                   // lines of pg_hba.conf after Mainstay's own, before the closing ones
-  uint64_t slot_wal_cap_bytes = uint64_t{10} << 30;  // WAL that a member's slot may retain (max_slot_wal_keep_size)
-  uint64_t clone_rate_bytes = 0;                     // per second; 0: no limit
+  std::map<std::string, std::string>
+      parameters;  // of postgresql.conf; those that Mainstay owns are refused (docs/POSTGRES.md)
+  std::vector<std::string> hba;  // lines of pg_hba.conf after Mainstay's own, before the closing ones
+  uint64_t slot_wal_cap_bytes = uint64_t{10}
+                                << 30;  // WAL that a member's slot may retain (max_slot_wal_keep_size)
+  uint64_t clone_rate_bytes = 0;        // per second; 0: no limit
   Duration start_timeout = std::chrono::minutes(5);  // also bounded by the operation's deadline
   Duration stop_timeout = std::chrono::seconds(10);  // clean shutdown, then kill
   Duration clone_timeout = std::chrono::hours(6);
 };
 
 struct Options {
-  election::Name member;           // own name
-  std::string db_address;          // host:port where the other members reach this database (for messages only)
-  std::string shim_socket;         // of mainstay-shim
-  std::string data_dir;            // absolute; a subdirectory of its volume (it is swapped by rename)
-  std::string bin_dir;             // of the server's programs (for messages; the shim has its own)
-  std::string socket_dir;          // of the server's unix socket; must exist
+  election::Name member;    // own name
+  std::string db_address;   // host:port where the other members reach this database (for messages only)
+  std::string shim_socket;  // of mainstay-shim
+  std::string data_dir;     // absolute; a subdirectory of its volume (it is swapped by rename)
+  std::string bin_dir;      // of the server's programs (for messages; the shim has its own)
+  std::string socket_dir;   // of the server's unix socket; must exist
   std::string private_socket_dir;  // the shim's --private-socket-dir; "" : the data directory's parent
   uint16_t port = 5432;
   std::string listen_addresses = "127.0.0.1";
-  std::string password_file;  // pgpass format, 0600; the same content on all members; made by the founder when missing
+  std::string password_file;  // pgpass format, 0600; the same content on all members; made by the founder
+                              // when missing
   std::string superuser = "postgres";
   std::string agent_role = "mainstay_agent";
   std::string replication_role = "mainstay_repl";
   std::vector<std::string> initdb;  // more options of initdb
-  Duration connect_timeout = std::chrono::seconds(3);  // of one connection, also bounded by the operation's deadline
-  Duration login_interval = std::chrono::seconds(1);   // how often a probe tries a new connection
-  Duration login_patience = std::chrono::seconds(1);   // a new connection without any answer for this long: no proof
+  Duration connect_timeout =
+      std::chrono::seconds(3);  // of one connection, also bounded by the operation's deadline
+  Duration login_interval = std::chrono::seconds(1);  // how often a probe tries a new connection
+  Duration login_patience =
+      std::chrono::seconds(1);  // a new connection without any answer for this long: no proof
   Settings settings;
 };
 

@@ -51,7 +51,8 @@ absl::StatusOr<Passwords> ParsePasswords(absl::string_view text, const Options& 
       {&o.superuser, &out.superuser}, {&o.agent_role, &out.agent}, {&o.replication_role, &out.replication}};
   for (const auto& [role, value] : wanted) {
     if (value->empty()) {
-      return absl::FailedPreconditionError(absl::StrCat("the password file ", o.password_file, " has no line for role ", *role,
+      return absl::FailedPreconditionError(absl::StrCat("the password file ", o.password_file,
+                                                        " has no line for role ", *role,
                                                         "; add *:*:*:", *role, ":<password>"));
     }
   }
@@ -66,7 +67,8 @@ absl::StatusOr<Passwords> LoadPasswords(const Options& o) {
   if (fstat(fd.get(), &st) != 0) return ErrnoStatus(errno, "looking at", o.password_file);
   if ((st.st_mode & 077) != 0) {
     return absl::FailedPreconditionError(
-        absl::StrCat("the password file ", o.password_file, " can be read by others, so libpq ignores it; make its mode 0600"));
+        absl::StrCat("the password file ", o.password_file,
+                     " can be read by others, so libpq ignores it; make its mode 0600"));
   }
   MAINSTAY_ASSIGN_OR_RETURN(const std::string text, ReadFd(fd.get(), o.password_file, kMaxBytes));
   return ParsePasswords(text, o);

@@ -1,5 +1,6 @@
-// The passwords of Mainstay's roles: a file in pgpass format (mode 0600) with the same content on all members, from a Secret
-// volume, a shared directory, or made by the founder when it is missing. Values are never logged and never in an argument.
+// The passwords of Mainstay's roles: a file in pgpass format (mode 0600) with the same content on all
+// members, from a Secret volume, a shared directory, or made by the founder when it is missing. Values are
+// never logged and never in an argument.
 //
 // Thread rules: plain values.
 #ifndef MAINSTAY_LIB_ENGINE_POSTGRES_PASSWORDS_H_

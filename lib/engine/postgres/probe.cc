@@ -1,9 +1,9 @@
-// What the database is and whether it proves its work: the reserved session writes (on a primary) or answers (on a standby),
-// and now and then a new session shows that clients can still come in.
+// What the database is and whether it proves its work: the reserved session writes (on a primary) or answers
+// (on a standby), and now and then a new session shows that clients can still come in.
 //
-// Verdicts of one probe (how long a bad one must last is decided elsewhere): kOk, a proof now; kSaturated, a proof, but late
-// or new sessions are refused or slow; kHung, processes run and there is no proof, or no new session got any answer for
-// Options::login_patience.
+// Verdicts of one probe (how long a bad one must last is decided elsewhere): kOk, a proof now; kSaturated, a
+// proof, but late or new sessions are refused or slow; kHung, processes run and there is no proof, or no new
+// session got any answer for Options::login_patience.
 #include <algorithm>
 
 #include "absl/strings/match.h"
@@ -25,8 +25,9 @@ using std::chrono::seconds;
 
 namespace {
 
-// One statement, one commit: on a primary the transaction's commit is the proof (flushed locally: synchronous_commit=local),
-// and what it writes keeps the stream of the standbys alive. Columns by the enum below.
+// One statement, one commit: on a primary the transaction's commit is the proof (flushed locally:
+// synchronous_commit=local), and what it writes keeps the stream of the standbys alive. Columns by the enum
+// below.
 constexpr char kSelf[] =
     "SELECT r.standby, pg_catalog.current_setting('synchronous_standby_names'),"
     " CASE WHEN NOT r.standby THEN pg_catalog.pg_logical_emit_message(true, 'mainstay', '') END,"
@@ -35,16 +36,32 @@ constexpr char kSelf[] =
     " CASE WHEN r.standby THEN pg_catalog.pg_last_wal_receive_lsn() END,"
     " CASE WHEN r.standby THEN pg_catalog.pg_last_wal_replay_lsn() END,"
     " w.status, w.received_tli, w.conninfo,"
-    " (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) w.last_msg_receipt_time)"
+    " (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) "
+    "w.last_msg_receipt_time)"
     " OPERATOR(pg_catalog.*) 1000::float8)::int8,"
-    " pg_catalog.current_setting('mainstay.leader', true), pg_catalog.current_setting('mainstay.epoch', true),"
-    " (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) OPERATOR(pg_catalog.*) 1000::float8)::int8,"
+    " pg_catalog.current_setting('mainstay.leader', true), pg_catalog.current_setting('mainstay.epoch', "
+    "true),"
+    " (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) OPERATOR(pg_catalog.*) "
+    "1000::float8)::int8,"
     " pg_catalog.current_setting('server_version')"
     " FROM (SELECT pg_catalog.pg_is_in_recovery() AS standby OFFSET 0) r"
     " LEFT JOIN pg_catalog.pg_stat_wal_receiver w ON r.standby";
 enum Column : int {
-  kIsStandby, kSyncNames, kEmitted, kFlush, kWalFile, kReceived, kReplayed, kStreamStatus, kStreamTimeline, kStreamConninfo,
-  kStreamAgeMs, kLeader, kEpoch, kStartedMs, kVersion,
+  kIsStandby,
+  kSyncNames,
+  kEmitted,
+  kFlush,
+  kWalFile,
+  kReceived,
+  kReplayed,
+  kStreamStatus,
+  kStreamTimeline,
+  kStreamConninfo,
+  kStreamAgeMs,
+  kLeader,
+  kEpoch,
+  kStartedMs,
+  kVersion,
 };
 
 constexpr char kReplicas[] =
@@ -67,7 +84,8 @@ void PostgresEngine::Identify(DbReport* report) {
 
 void PostgresEngine::ProbeStopped(const shim::State& state, DbReport* report) {
   report->state = DbState::kStopped;
-  if (state.last_exit.has_value() && state.last_exit->starts == state.starts && state.last_exit->cause == shim::Cause::kUnasked) {
+  if (state.last_exit.has_value() && state.last_exit->starts == state.starts &&
+      state.last_exit->cause == shim::Cause::kUnasked) {
     report->state = DbState::kDead;
   }
   if (!report->empty) {
@@ -77,12 +95,14 @@ void PostgresEngine::ProbeStopped(const shim::State& state, DbReport* report) {
   if (control_.open() || probe_.open()) DropSessions();
 }
 
-// The reserved session's answer. `*late`: it belongs to an earlier probe's question, so the database is slow but alive.
+// The reserved session's answer. `*late`: it belongs to an earlier probe's question, so the database is slow
+// but alive.
 absl::StatusOr<Rows> PostgresEngine::ProbeQuery(MonoTime deadline, bool* late) {
   *late = probe_.busy();
   if (!*late) {
     if (!probe_.open()) {
-      MAINSTAY_RETURN_IF_ERROR(probe_.Connect(Local(options_.agent_role, options_.socket_dir, 30'000), deadline));
+      MAINSTAY_RETURN_IF_ERROR(
+          probe_.Connect(Local(options_.agent_role, options_.socket_dir, 30'000), deadline));
     }
     MAINSTAY_RETURN_IF_ERROR(probe_.SendPrepared("mainstay_self", kSelf, {}, deadline));
   }
@@ -95,19 +115,22 @@ Verdict PostgresEngine::ProbeLogin(MonoTime deadline) {
   if (!login_.connecting()) {
     if (now < next_login_) return login_verdict_;
     next_login_ = now + options_.login_interval;
-    if (!login_.Begin(Local(options_.agent_role, options_.socket_dir, 1000)).ok()) return login_verdict_ = Verdict::kSaturated;
+    if (!login_.Begin(Local(options_.agent_role, options_.socket_dir, 1000)).ok())
+      return login_verdict_ = Verdict::kSaturated;
   }
   const absl::Status status = login_.AwaitConnected(std::min(deadline, now + milliseconds(100)));
   const Duration took = BootClock().Now() - login_.busy_since();
   if (absl::IsCancelled(status)) return login_verdict_;
   if (absl::IsDeadlineExceeded(status)) {
-    if (took > milliseconds(500)) login_verdict_ = took > options_.login_patience ? Verdict::kHung : Verdict::kSaturated;
+    if (took > milliseconds(500))
+      login_verdict_ = took > options_.login_patience ? Verdict::kHung : Verdict::kSaturated;
     return login_verdict_;
   }
   if (status.ok()) {
     login_verdict_ = took > milliseconds(500) ? Verdict::kSaturated : Verdict::kOk;
   } else {
-    // Refused with a reason (no slots left, out of memory): it lives. Refused without one: the queue is full, nobody accepts.
+    // Refused with a reason (no slots left, out of memory): it lives. Refused without one: the queue is full,
+    // nobody accepts.
     if (SqlState(status).empty()) {
       login_verdict_ = login_verdict_ == Verdict::kHung ? Verdict::kHung : Verdict::kSaturated;
     } else {
@@ -124,7 +147,8 @@ void PostgresEngine::ReadStandby(const Rows& rows, DbReport* report, Details* de
   if (report->timeline == 0) report->timeline = last_timeline_;
   details->replay_offset = rows.lsn(0, kReplayed);
   if (rows.null(0, kStreamStatus)) return;
-  if (!rows.null(0, kStreamAgeMs)) report->stream_at = BootClock().Now() - milliseconds(std::max<int64_t>(rows.number(0, kStreamAgeMs), 0));
+  if (!rows.null(0, kStreamAgeMs))
+    report->stream_at = BootClock().Now() - milliseconds(std::max<int64_t>(rows.number(0, kStreamAgeMs), 0));
   if (rows.text(0, kStreamStatus) != "streaming") return;
   // The name under which it streams tells the epoch of the connection itself, whatever the files say by now.
   const auto id = ParseStandbyName(ConninfoValue(rows.text(0, kStreamConninfo), "application_name"));
@@ -142,17 +166,21 @@ void PostgresEngine::ReadReplicas(MonoTime deadline, DbReport* report, Details* 
     const auto id = ParseStandbyName(rows->text(i, 0));
     if (!id.has_value()) continue;
     const bool streaming = rows->text(i, 1) == "streaming";
-    details->replicas.push_back({id->member, rows->text(i, 1), rows->lsn(i, 2), rows->lsn(i, 3), rows->lsn(i, 4),
+    details->replicas.push_back({id->member, rows->text(i, 1), rows->lsn(i, 2), rows->lsn(i, 3),
+                                 rows->lsn(i, 4),
                                  rows->text(i, 5) == "quorum" || rows->text(i, 5) == "sync"});
     // Connections made under an older epoch do not count (rule S6).
     if (id->epoch != role_.epoch) continue;
-    const auto peer = std::find_if(peers_.begin(), peers_.end(), [&](const election::Member& m) { return m.name == id->member; });
+    const auto peer = std::find_if(peers_.begin(), peers_.end(),
+                                   [&](const election::Member& m) { return m.name == id->member; });
     const bool expected = peer != peers_.end() && peer->data_nonce == id->nonce;
-    const auto have = std::find_if(report->standbys.begin(), report->standbys.end(), [&](const auto& s) { return s.name == id->member; });
+    const auto have = std::find_if(report->standbys.begin(), report->standbys.end(),
+                                   [&](const auto& s) { return s.name == id->member; });
     if (have == report->standbys.end()) {
       report->standbys.push_back({id->member, streaming, rows->lsn(i, 3)});
     } else if (expected || !have->streaming) {
-      // Two of one name (a stale clone beside the real one): the data that the record knows go first, then the newer.
+      // Two of one name (a stale clone beside the real one): the data that the record knows go first, then
+      // the newer.
       *have = {id->member, streaming, rows->lsn(i, 3)};
     }
   }
@@ -160,8 +188,8 @@ void PostgresEngine::ReadReplicas(MonoTime deadline, DbReport* report, Details* 
   last_standbys_epoch_ = role_.epoch;
 }
 
-// A primary that does not answer tells nothing of its standbys. "None streams" would take them out of the sync set, and then
-// nobody could take over from it.
+// A primary that does not answer tells nothing of its standbys. "None streams" would take them out of the
+// sync set, and then nobody could take over from it.
 void PostgresEngine::KeepStandbys(DbReport* report) const {
   if (report->writable && last_standbys_epoch_ == role_.epoch) report->standbys = last_standbys_;
 }
@@ -184,13 +212,16 @@ void PostgresEngine::ReadPending(MonoTime deadline, Details* details) {
   for (int i = 0; rows.ok() && i < rows->size(); ++i) details->pending_restart.push_back(rows->text(i, 0));
 }
 
-// ALTER SYSTEM can take over what the election keeps. It is taken out again; the files are then read by everybody.
+// ALTER SYSTEM can take over what the election keeps. It is taken out again; the files are then read by
+// everybody.
 void PostgresEngine::GuardSettings(const std::string& sync_in_force) {
   LoadRole();
   if (!role_known_ || sync_in_force == role_.sync) return;
   static LogLimiter limiter(seconds(10));
   if (uint64_t held = 0; limiter.Allow(BootClock().Now(), &held)) {
-    Log(LogLevel::kError, "postgres", "synchronous_standby_names is not what the election set: setting it again", {{"found", sync_in_force}});
+    Log(LogLevel::kError, "postgres",
+        "synchronous_standby_names is not what the election set: setting it again",
+        {{"found", sync_in_force}});
   }
   const MonoTime soon = BootClock().Now() + milliseconds(200);
   absl::Status status = SetRole(role_);
@@ -205,12 +236,16 @@ void PostgresEngine::CleanUp(const DbReport& report, MonoTime deadline) {
   next_cleanup_ = now + seconds(5);
   const std::vector<std::string> old = dir_.OldOnes();
   if (old.empty()) return;
-  const absl::Status status = shim_.RemoveStale(old.front(), std::max(now + milliseconds(100), deadline - milliseconds(100)));
-  if (status.ok()) Log(LogLevel::kInfo, "postgres", "the new data stream: the former ones are removed", {{"directory", old.front()}});
+  const absl::Status status =
+      shim_.RemoveStale(old.front(), std::max(now + milliseconds(100), deadline - milliseconds(100)));
+  if (status.ok())
+    Log(LogLevel::kInfo, "postgres", "the new data stream: the former ones are removed",
+        {{"directory", old.front()}});
 }
 
 // No answer of the reserved session: is it starting, full, or hung?
-void PostgresEngine::JudgeFailure(const absl::Status& status, uint32_t starts, MonoTime deadline, DbReport* report) {
+void PostgresEngine::JudgeFailure(const absl::Status& status, uint32_t starts, MonoTime deadline,
+                                  DbReport* report) {
   const bool accepted = accepted_starts_ == starts;
   const std::string state = SqlState(status);
   report->state = accepted ? DbState::kRunning : DbState::kStarting;
@@ -225,7 +260,8 @@ void PostgresEngine::JudgeFailure(const absl::Status& status, uint32_t starts, M
     return;
   }
   if (state == "53300") {
-    // The reserved session was lost and no slot is free for its role: the superuser's reserve proves the same.
+    // The reserved session was lost and no slot is free for its role: the superuser's reserve proves the
+    // same.
     report->state = DbState::kRunning;
     accepted_starts_ = starts;
     const auto rows = Sql(kSelf, {}, deadline);
@@ -243,7 +279,8 @@ void PostgresEngine::JudgeFailure(const absl::Status& status, uint32_t starts, M
     report->verdict = Verdict::kSaturated;
     static LogLimiter limiter(seconds(30));
     if (uint64_t held = 0; limiter.Allow(BootClock().Now(), &held)) {
-      Log(LogLevel::kError, "postgres", "the agent's role cannot log in: correct the password file or the role", {{"error", status}});
+      Log(LogLevel::kError, "postgres",
+          "the agent's role cannot log in: correct the password file or the role", {{"error", status}});
     }
   }
 }
@@ -277,7 +314,8 @@ void PostgresEngine::ProbeRunning(const shim::State& state, MonoTime deadline, D
   last_offset_ = std::max(report->offset, report->timeline == last_timeline_ ? last_offset_ : 0);
   last_timeline_ = report->timeline;
   const Verdict login = ProbeLogin(deadline);
-  if (login == Verdict::kHung || (login == Verdict::kSaturated && report->verdict == Verdict::kOk)) report->verdict = login;
+  if (login == Verdict::kHung || (login == Verdict::kSaturated && report->verdict == Verdict::kOk))
+    report->verdict = login;
   {
     const std::lock_guard<std::mutex> guard(mutex_);
     details_ = std::move(details);

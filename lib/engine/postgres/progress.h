@@ -22,7 +22,8 @@ std::optional<Progress> ParseProgress(absl::string_view line);
 // "45 % of 1.2 GB"
 std::string ToText(const Progress& p);
 
-// Takes output in pieces, as it comes; lines end with \n or \r. Bounded: of a line without an end only the beginning counts.
+// Takes output in pieces, as it comes; lines end with \n or \r. Bounded: of a line without an end only the
+// beginning counts.
 class ProgressReader {
  public:
   // The latest progress in the text so far, when this piece completed one.

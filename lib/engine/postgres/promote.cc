@@ -1,4 +1,5 @@
-// From standby to primary: names first, then the promotion, then the epoch in the log, slots, and a checkpoint beside.
+// From standby to primary: names first, then the promotion, then the epoch in the log, slots, and a
+// checkpoint beside.
 #include <algorithm>
 
 #include "absl/strings/match.h"
@@ -14,13 +15,15 @@ namespace mainstay::engine::postgres {
 using std::chrono::milliseconds;
 
 absl::StatusOr<PostgresEngine::Position> PostgresEngine::PrimaryPosition(MonoTime deadline) {
-  MAINSTAY_ASSIGN_OR_RETURN(
-      const Rows rows,
-      Sql("SELECT pg_catalog.pg_current_wal_flush_lsn(), pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn())", {}, deadline));
+  MAINSTAY_ASSIGN_OR_RETURN(const Rows rows,
+                            Sql("SELECT pg_catalog.pg_current_wal_flush_lsn(), "
+                                "pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn())",
+                                {}, deadline));
   Position out;
   out.offset = rows.lsn(0, 0);
   out.timeline = TimelineOfWalFile(rows.text(0, 1)).value_or(0);
-  if (out.offset == 0 || out.timeline == 0) return absl::InternalError("the primary does not tell its position");
+  if (out.offset == 0 || out.timeline == 0)
+    return absl::InternalError("the primary does not tell its position");
   return out;
 }
 
@@ -38,23 +41,26 @@ absl::Status PostgresEngine::TriggerPromotion(MonoTime deadline) {
 
 // In the log itself: which epoch what follows belongs to. Not waited for: the next commit flushes it.
 absl::Status PostgresEngine::MarkEpoch(election::Epoch epoch, MonoTime deadline) {
-  return Sql("SELECT pg_catalog.pg_logical_emit_message(false, 'mainstay', $1)", {absl::StrCat("epoch ", epoch, " primary ", options_.member)},
-             deadline)
+  return Sql("SELECT pg_catalog.pg_logical_emit_message(false, 'mainstay', $1)",
+             {absl::StrCat("epoch ", epoch, " primary ", options_.member)}, deadline)
       .status();
 }
 
-absl::Status PostgresEngine::KeepSlots(const std::vector<election::Member>& peers, bool drop_strangers, MonoTime deadline) {
-  MAINSTAY_ASSIGN_OR_RETURN(const Rows rows,
-                            Sql("SELECT slot_name, active, COALESCE(wal_status, '') FROM pg_catalog.pg_replication_slots"
-                                " WHERE slot_type OPERATOR(pg_catalog.=) 'physical' AND NOT temporary",
-                                {}, deadline));
+absl::Status PostgresEngine::KeepSlots(const std::vector<election::Member>& peers, bool drop_strangers,
+                                       MonoTime deadline) {
+  MAINSTAY_ASSIGN_OR_RETURN(
+      const Rows rows,
+      Sql("SELECT slot_name, active, COALESCE(wal_status, '') FROM pg_catalog.pg_replication_slots"
+          " WHERE slot_type OPERATOR(pg_catalog.=) 'physical' AND NOT temporary",
+          {}, deadline));
   std::vector<std::string> have;
   std::map<std::string, MonoTime> strangers;
   const MonoTime now = BootClock().Now();
   for (int i = 0; i < rows.size(); ++i) {
     const std::string name = rows.text(i, 0);
     if (!absl::StartsWith(name, kSlotPrefix)) continue;
-    const bool known = std::any_of(peers.begin(), peers.end(), [&](const election::Member& m) { return SlotName(m.name) == name; });
+    const bool known = std::any_of(peers.begin(), peers.end(),
+                                   [&](const election::Member& m) { return SlotName(m.name) == name; });
     const bool lost = rows.text(i, 2) == "lost";
     if (rows.truth(i, 1)) {
       have.push_back(name);
@@ -65,8 +71,10 @@ absl::Status PostgresEngine::KeepSlots(const std::vector<election::Member>& peer
     if (!known) strangers[name] = since;
     // A newcomer's slot is there before its name is in the record: while we lead, strangers get ten minutes.
     if (lost || (!known && (drop_strangers || now - since > std::chrono::minutes(10)))) {
-      const absl::Status dropped = Sql("SELECT pg_catalog.pg_drop_replication_slot($1)", {name}, deadline).status();
-      if (!dropped.ok()) Log(LogLevel::kWarn, "postgres", "a slot could not be dropped", {{"slot", name}, {"error", dropped}});
+      const absl::Status dropped =
+          Sql("SELECT pg_catalog.pg_drop_replication_slot($1)", {name}, deadline).status();
+      if (!dropped.ok())
+        Log(LogLevel::kWarn, "postgres", "a slot could not be dropped", {{"slot", name}, {"error", dropped}});
       strangers.erase(name);
     } else {
       have.push_back(name);
@@ -76,14 +84,15 @@ absl::Status PostgresEngine::KeepSlots(const std::vector<election::Member>& peer
   for (const election::Member& m : peers) {
     const std::string slot = SlotName(m.name);
     if (m.name == options_.member || std::find(have.begin(), have.end(), slot) != have.end()) continue;
-    const absl::Status made = Sql("SELECT pg_catalog.pg_create_physical_replication_slot($1, true)", {slot}, deadline).status();
+    const absl::Status made =
+        Sql("SELECT pg_catalog.pg_create_physical_replication_slot($1, true)", {slot}, deadline).status();
     if (!made.ok() && !absl::IsAlreadyExists(made)) return made;
   }
   return absl::OkStatus();
 }
 
-// pg_rewind on the others needs the new timeline in our pg_control; nobody waits for it. Its session is only looked at again
-// when the next one is needed.
+// pg_rewind on the others needs the new timeline in our pg_control; nobody waits for it. Its session is only
+// looked at again when the next one is needed.
 void PostgresEngine::CheckpointInBackground() {
   background_.Close();
   const MonoTime deadline = BootClock().Now() + milliseconds(300);
@@ -102,9 +111,10 @@ void PostgresEngine::SettleAsPrimary(MonoTime deadline) {
   CheckpointInBackground();
 }
 
-// What Promote and Reopen have in common once the database writes. Names are in the file; nothing depends on what follows but
-// the return of the others.
-absl::StatusOr<LogEnd> PostgresEngine::FinishOpening(const election::Engine& op, uint32_t old_timeline, MonoTime deadline) {
+// What Promote and Reopen have in common once the database writes. Names are in the file; nothing depends on
+// what follows but the return of the others.
+absl::StatusOr<LogEnd> PostgresEngine::FinishOpening(const election::Engine& op, uint32_t old_timeline,
+                                                     MonoTime deadline) {
   peers_ = op.peers;
   MAINSTAY_RETURN_IF_ERROR(MarkEpoch(op.epoch, deadline));
   LogEnd end;
@@ -114,14 +124,15 @@ absl::StatusOr<LogEnd> PostgresEngine::FinishOpening(const election::Engine& op,
   } else {
     MAINSTAY_ASSIGN_OR_RETURN(const Position at, PrimaryPosition(deadline));
     if (at.timeline <= old_timeline) {
-      return absl::InternalError(absl::StrCat("promoted, but the timeline did not rise: ", old_timeline, " -> ", at.timeline));
+      return absl::InternalError(
+          absl::StrCat("promoted, but the timeline did not rise: ", old_timeline, " -> ", at.timeline));
     }
     end = LogEnd{at.offset, at.timeline, false};
   }
   last_offset_ = end.offset;
   last_timeline_ = end.timeline;
-  // Slots and a checkpoint cost tens of milliseconds and nobody waits for them: the next probe sees to both. Until then
-  // wal_keep_size holds what the others need.
+  // Slots and a checkpoint cost tens of milliseconds and nobody waits for them: the next probe sees to both.
+  // Until then wal_keep_size holds what the others need.
   settle_due_ = true;
   return end;
 }

@@ -14,16 +14,22 @@ namespace mainstay::engine::postgres {
 // `*touched`: the data may have been changed, so only a clone helps when this failed.
 absl::Status PostgresEngine::RewindOnce(const Target& target, bool* touched, MonoTime deadline) {
   *touched = false;
-  MAINSTAY_ASSIGN_OR_RETURN(const std::string conninfo, LeaderConninfo(target.member, absl::StrCat("mainstay_rewind_", options_.member)));
+  MAINSTAY_ASSIGN_OR_RETURN(const std::string conninfo,
+                            LeaderConninfo(target.member, absl::StrCat("mainstay_rewind_", options_.member)));
   shim::ToolRequest request;
   request.tool = shim::Tool::kRewind;
-  request.args = {"-D", dir_.path(), absl::StrCat("--source-server=", conninfo, " dbname=postgres"), "-P", "--no-ensure-shutdown"};
+  request.args = {"-D", dir_.path(), absl::StrCat("--source-server=", conninfo, " dbname=postgres"), "-P",
+                  "--no-ensure-shutdown"};
   request.passfile = options_.password_file;
   request.keep_running = true;
   MAINSTAY_RETURN_IF_ERROR(dir_.Set(Marker::kRewinding, true));
   std::string seen;
   const auto result = shim_.RunTool(
-      request, [&](int, absl::string_view text) { if (seen.size() < 64 * 1024) absl::StrAppend(&seen, text); }, deadline);
+      request,
+      [&](int, absl::string_view text) {
+        if (seen.size() < 64 * 1024) absl::StrAppend(&seen, text);
+      },
+      deadline);
   // With -P it says this right before it begins to change the target.
   *touched = !result.ok() || absl::StrContains(seen, "need to copy") || result->end != shim::ToolEnd::kExited;
   if (!result.ok()) return result.status();
@@ -31,7 +37,8 @@ absl::Status PostgresEngine::RewindOnce(const Target& target, bool* touched, Mon
     if (!*touched) MAINSTAY_RETURN_IF_ERROR(dir_.Set(Marker::kRewinding, false));
     return absl::InternalError(absl::StrCat("pg_rewind: ", result->Describe(), ": ", Cut(result->err, 300)));
   }
-  // It copied the leader's files over ours: identity and role are written anew before the data count as usable.
+  // It copied the leader's files over ours: identity and role are written anew before the data count as
+  // usable.
   MAINSTAY_RETURN_IF_ERROR(Touch(dir_.In("mainstay.fresh")));
   MAINSTAY_RETURN_IF_ERROR(WriteFiles(dir_.path(), StandbyRole(target.epoch)));
   MAINSTAY_RETURN_IF_ERROR(dir_.DrawNonce(dir_.path()).status());
@@ -39,10 +46,13 @@ absl::Status PostgresEngine::RewindOnce(const Target& target, bool* touched, Mon
   return dir_.Set(Marker::kRewinding, false);
 }
 
-absl::Status PostgresEngine::Rejoin(Connection* session, const Target& target, LeaderFacts facts, const std::string& why, MonoTime deadline) {
-  Log(LogLevel::kWarn, "postgres", "these data parted from the leader's: rewinding", {{"why", why}, {"leader", target.member.name}});
+absl::Status PostgresEngine::Rejoin(Connection* session, const Target& target, LeaderFacts facts,
+                                    const std::string& why, MonoTime deadline) {
+  Log(LogLevel::kWarn, "postgres", "these data parted from the leader's: rewinding",
+      {{"why", why}, {"leader", target.member.name}});
   MAINSTAY_RETURN_IF_ERROR(StopClean(std::min(deadline, BootClock().Now() + std::chrono::seconds(30))));
-  MAINSTAY_RETURN_IF_ERROR(AwaitLeaderCheckpoint(session, target, &facts, std::min(deadline, BootClock().Now() + std::chrono::minutes(10))));
+  MAINSTAY_RETURN_IF_ERROR(AwaitLeaderCheckpoint(
+      session, target, &facts, std::min(deadline, BootClock().Now() + std::chrono::minutes(10))));
   std::string reasons;
   for (int attempt = 1; attempt <= 3; ++attempt) {
     Say(absl::StrCat("rewinding to ", target.member.name, ", attempt ", attempt));

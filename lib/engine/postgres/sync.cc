@@ -1,12 +1,17 @@
 // Changing which standbys acknowledge writes, with proof that the old rule is gone (rule S4).
 //
-// A reload is not an instant. Walsenders release waiting sessions under the names that each has read last; sessions wait at
-// all only once the checkpointer has read that there are names, and it does not read during a fast checkpoint. So:
-//   1. The barrier: the new standbys under FIRST n+1 with one that does not exist. Nothing is acknowledged under it.
-//   2. Proof: every walsender shows the priority that the barrier gives it (2, 3, ...; under any other rule of ours it is 1), or
-//      0, with which it releases nobody. And a commit of ours waits, if sessions might not have waited before.
+// A reload is not an instant. Walsenders release waiting sessions under the names that each has read last;
+// sessions wait at all only once the checkpointer has read that there are names, and it does not read during
+// a fast checkpoint. So:
+//   1. The barrier: the new standbys under FIRST n+1 with one that does not exist. Nothing is acknowledged
+//   under it.
+//   2. Proof: every walsender shows the priority that the barrier gives it (2, 3, ...; under any other rule
+//   of ours it is 1), or
+//      0, with which it releases nobody. And a commit of ours waits, if sessions might not have waited
+//      before.
 //   3. The position is read: everything acknowledged so far lies before it.
-//   4. The new names. Whoever still has the barrier acknowledges nothing, whoever has the new names acknowledges by them.
+//   4. The new names. Whoever still has the barrier acknowledges nothing, whoever has the new names
+//   acknowledges by them.
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -40,16 +45,19 @@ absl::Status PostgresEngine::AwaitWalsenders(const std::vector<std::string>& nam
       const bool read = priority != 1;
       if (read) continue;
       absl::StrAppend(&waiting, waiting.empty() ? "" : ", ", rows.text(i, 1));
-      // Dropped ones go at once, those that do not read (stuck in a send to a dead peer) after a while. They come back.
+      // Dropped ones go at once, those that do not read (stuck in a send to a dead peer) after a while. They
+      // come back.
       const bool dropped = it == names.end();
       if (dropped || BootClock().Now() > patience) {
-        MAINSTAY_RETURN_IF_ERROR(Sql("SELECT pg_catalog.pg_terminate_backend($1::int4)", {rows.text(i, 0)}, deadline).status());
+        MAINSTAY_RETURN_IF_ERROR(
+            Sql("SELECT pg_catalog.pg_terminate_backend($1::int4)", {rows.text(i, 0)}, deadline).status());
       }
     }
     if (waiting.empty()) return absl::OkStatus();
     absl::Status slept = canceller_.Sleep(pause, deadline);
     if (absl::IsDeadlineExceeded(slept)) {
-      return absl::DeadlineExceededError(absl::StrCat("walsenders have not read the new synchronous names: ", waiting));
+      return absl::DeadlineExceededError(
+          absl::StrCat("walsenders have not read the new synchronous names: ", waiting));
     }
     MAINSTAY_RETURN_IF_ERROR(slept);
     pause = std::min<Duration>(pause * 2, milliseconds(4));
@@ -62,18 +70,23 @@ absl::Status PostgresEngine::AwaitSentinel(Connection* sentinel, MonoTime deadli
   const std::string pid = std::to_string(sentinel->backend_pid());
   for (;;) {
     if (!sentinel->busy()) {
-      MAINSTAY_RETURN_IF_ERROR(sentinel->Send("SELECT pg_catalog.pg_logical_emit_message(true, 'mainstay', 'settle')", {}));
+      MAINSTAY_RETURN_IF_ERROR(
+          sentinel->Send("SELECT pg_catalog.pg_logical_emit_message(true, 'mainstay', 'settle')", {}));
     }
     MAINSTAY_ASSIGN_OR_RETURN(const Rows rows,
-                              Sql("SELECT COALESCE(wait_event, '') FROM pg_catalog.pg_stat_activity WHERE pid OPERATOR(pg_catalog.=) $1::int4",
+                              Sql("SELECT COALESCE(wait_event, '') FROM pg_catalog.pg_stat_activity WHERE "
+                                  "pid OPERATOR(pg_catalog.=) $1::int4",
                                   {pid}, deadline));
     if (rows.text(0, 0) == "SyncRep") return absl::OkStatus();
-    // Committed without waiting: the checkpointer has not read yet (it does not during a fast checkpoint). Once more.
-    if (const auto done = sentinel->Await(BootClock().Now() + pause); !done.ok() && !absl::IsDeadlineExceeded(done.status())) {
+    // Committed without waiting: the checkpointer has not read yet (it does not during a fast checkpoint).
+    // Once more.
+    if (const auto done = sentinel->Await(BootClock().Now() + pause);
+        !done.ok() && !absl::IsDeadlineExceeded(done.status())) {
       return done.status();
     }
     if (BootClock().Now() >= deadline) {
-      return absl::DeadlineExceededError("commits do not wait for standbys yet: the checkpointer is busy with a checkpoint");
+      return absl::DeadlineExceededError(
+          "commits do not wait for standbys yet: the checkpointer is busy with a checkpoint");
     }
     pause = std::min<Duration>(pause * 2, milliseconds(4));
   }
@@ -110,7 +123,8 @@ absl::StatusOr<LogEnd> PostgresEngine::ApplySync(const election::Engine& op, Mon
       return absl::OkStatus();
     }();
   }
-  // Proven or not, the barrier must not stay: the caller knows that both the old and the new names are safe now.
+  // Proven or not, the barrier must not stay: the caller knows that both the old and the new names are safe
+  // now.
   const MonoTime soon = std::max(deadline, BootClock().Now() + milliseconds(300));
   MAINSTAY_RETURN_IF_ERROR(SetRole(role));
   MAINSTAY_RETURN_IF_ERROR(ReloadConf(soon));

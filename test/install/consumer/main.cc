@@ -1,6 +1,7 @@
-// A program that has work for one at a time: usage: consumer DIRECTORY NAME. All that share DIRECTORY elect a leader.
-#include <csignal>
+// A program that has work for one at a time: usage: consumer DIRECTORY NAME. All that share DIRECTORY elect a
+// leader.
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <thread>
 
@@ -25,7 +26,9 @@ int main(int argc, char** argv) {
   (*elector)->Start();
   while (!stopping) {
     auto permission = (*elector)->CurrentPermission();
-    if (permission.MayAct()) std::printf("%s works in epoch %lld\n", argv[2], static_cast<long long>(permission.epoch())), std::fflush(stdout);
+    if (permission.MayAct())
+      std::printf("%s works in epoch %lld\n", argv[2], static_cast<long long>(permission.epoch())),
+          std::fflush(stdout);
     std::this_thread::sleep_for(20ms);
   }
   return (*elector)->Stop() ? 0 : 3;

@@ -1,4 +1,5 @@
-// Found, reopen, clone, follow, freeze, promote, stop: the way of a cluster without faults; with the figures of each step.
+// Found, reopen, clone, follow, freeze, promote, stop: the way of a cluster without faults; with the figures
+// of each step.
 #include "test/integration/engine/cluster.h"
 
 #include <sys/resource.h>
@@ -15,7 +16,8 @@ using election::Verdict;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-// Freeze, promote, follow: leadership goes from one member to the other and back, under a new epoch each time.
+// Freeze, promote, follow: leadership goes from one member to the other and back, under a new epoch each
+// time.
 void ThereAndBack(Cluster* cluster) {
   Cluster& c = *cluster;
   Node &b = c[1], &d = c[2];
@@ -183,8 +185,12 @@ TEST(Basics, CostOfAProbe) {
   for (int i = 0; i < kProbes; ++i) EXPECT_EQ(a.Probe().verdict, Verdict::kOk);
   const double wall = Ms(BootClock().Now() - t) / kProbes;
   getrusage(RUSAGE_SELF, &after);
-  const auto us = [](const rusage& r) { return (r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1e6 + static_cast<double>(r.ru_utime.tv_usec + r.ru_stime.tv_usec); };
-  std::cout << "FIGURE probe of a primary: " << wall << " ms, " << (us(after) - us(before)) / kProbes / 1000 << " ms CPU of the agent\n";
+  const auto us = [](const rusage& r) {
+    return (r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1e6 +
+           static_cast<double>(r.ru_utime.tv_usec + r.ru_stime.tv_usec);
+  };
+  std::cout << "FIGURE probe of a primary: " << wall << " ms, " << (us(after) - us(before)) / kProbes / 1000
+            << " ms CPU of the agent\n";
 }
 
 TEST(Basics, RolesAndFiles) {
@@ -194,7 +200,9 @@ TEST(Basics, RolesAndFiles) {
   struct stat st {};
   ASSERT_EQ(stat((c.root + "/passwords").c_str(), &st), 0);
   EXPECT_EQ(st.st_mode & 0777, 0600U);
-  EXPECT_EQ(a.Sql("SELECT count(*) FROM pg_authid WHERE rolname IN ('mainstay_agent','mainstay_repl') AND NOT rolsuper AND rolpassword LIKE 'SCRAM-SHA-256$%'"), "2");
+  EXPECT_EQ(a.Sql("SELECT count(*) FROM pg_authid WHERE rolname IN ('mainstay_agent','mainstay_repl') AND "
+                  "NOT rolsuper AND rolpassword LIKE 'SCRAM-SHA-256$%'"),
+            "2");
   EXPECT_EQ(a.Sql("SHOW data_checksums"), "on");
   EXPECT_EQ(a.Sql("SELECT count(*) FROM pg_hba_file_rules WHERE auth_method = 'trust'"), "0");
   EXPECT_EQ(a.Sql("SELECT count(*) FROM pg_hba_file_rules WHERE error IS NOT NULL"), "0");
@@ -202,8 +210,12 @@ TEST(Basics, RolesAndFiles) {
   const auto passwords = ReadFile(c.root + "/passwords", 4096);
   ASSERT_OK(passwords);
   Connection over(nullptr);
-  const absl::Status in = over.Connect({{"host", "127.0.0.1"}, {"port", std::to_string(a.options.port)}, {"user", "postgres"}, {"dbname", "postgres"},
-                                        {"passfile", c.root + "/passwords"}}, In(seconds(3)));
+  const absl::Status in = over.Connect({{"host", "127.0.0.1"},
+                                        {"port", std::to_string(a.options.port)},
+                                        {"user", "postgres"},
+                                        {"dbname", "postgres"},
+                                        {"passfile", c.root + "/passwords"}},
+                                       In(seconds(3)));
   EXPECT_EQ(SqlState(in), "28000") << in;
   // No password in the server's log or in arguments.
   const std::string log = a.LogTail();

@@ -54,8 +54,8 @@ double Ms(Duration d) { return static_cast<double>(d.count()) / 1e6; }
 
 void Say(const std::string& figure, std::vector<double> ms) {
   std::sort(ms.begin(), ms.end());
-  std::cout << "FIGURE " << figure << ": median " << ms[ms.size() / 2] << " ms, min " << ms.front() << ", max " << ms.back() << " (n=" << ms.size()
-            << ")\n";
+  std::cout << "FIGURE " << figure << ": median " << ms[ms.size() / 2] << " ms, min " << ms.front()
+            << ", max " << ms.back() << " (n=" << ms.size() << ")\n";
 }
 
 // ---- one node ----
@@ -94,15 +94,18 @@ void Node::StartShim() {
     dup2(log, 1);
     dup2(log, 2);
     // The scratch directory is the database's user's, also for a shim that is root.
-    std::vector<const char*> argv = {MAINSTAY_SHIM, "--socket", options.shim_socket.c_str(), "--bin-dir", options.bin_dir.c_str(),
-                                     "--data-dir", options.data_dir.c_str(), "--path", shared.c_str()};
+    std::vector<const char*> argv = {
+        MAINSTAY_SHIM,           "--socket",   options.shim_socket.c_str(), "--bin-dir",
+        options.bin_dir.c_str(), "--data-dir", options.data_dir.c_str(),    "--path",
+        shared.c_str()};
     if (root) argv.insert(argv.end(), {"--user", "postgres"});
     argv.push_back(nullptr);
     execv(MAINSTAY_SHIM, const_cast<char* const*>(argv.data()));
     _exit(127);
   }
   shim = std::make_unique<shim::Client>(options.shim_socket);
-  for (const MonoTime until = In(seconds(5)); BootClock().Now() < until && !shim->Connect(In(seconds(1))).ok();) {
+  for (const MonoTime until = In(seconds(5));
+       BootClock().Now() < until && !shim->Connect(In(seconds(1))).ok();) {
     std::this_thread::sleep_for(milliseconds(5));
   }
   EXPECT_OK(shim->GetState(In(seconds(1))));
@@ -147,9 +150,10 @@ std::string Node::LogTail() {
 }
 
 std::string Node::Sql(const std::string& sql, const std::string& pg_options) {
-  PGconn* c = PQconnectdb(absl::StrCat("host=", options.socket_dir, " port=", options.port, " user=postgres dbname=postgres connect_timeout=5 options='",
-                                       pg_options, "'")
-                              .c_str());
+  PGconn* c =
+      PQconnectdb(absl::StrCat("host=", options.socket_dir, " port=", options.port,
+                               " user=postgres dbname=postgres connect_timeout=5 options='", pg_options, "'")
+                      .c_str());
   PGresult* r = PQexec(c, sql.c_str());
   std::string out;
   if (PQresultStatus(r) == PGRES_TUPLES_OK) {
@@ -165,7 +169,11 @@ std::string Node::Sql(const std::string& sql, const std::string& pg_options) {
 std::string Node::TrySql(const std::string& sql, Duration within, std::string* value) {
   Connection c(nullptr);
   const MonoTime deadline = In(within);
-  absl::Status status = c.Connect({{"host", options.socket_dir}, {"port", std::to_string(options.port)}, {"user", "postgres"}, {"dbname", "postgres"}}, deadline);
+  absl::Status status = c.Connect({{"host", options.socket_dir},
+                                   {"port", std::to_string(options.port)},
+                                   {"user", "postgres"},
+                                   {"dbname", "postgres"}},
+                                  deadline);
   if (!status.ok()) return status.ToString();
   const auto rows = c.Query(sql.c_str(), {}, deadline);
   if (!rows.ok()) return rows.status().ToString();
@@ -179,7 +187,8 @@ std::vector<pid_t> Node::Processes() {
     const std::string pid = entry.path().filename();
     if (pid.empty() || !isdigit(pid[0])) continue;
     std::error_code error;
-    if (std::filesystem::read_symlink(entry.path() / "cwd", error) == options.data_dir && !error) out.push_back(atoi(pid.c_str()));
+    if (std::filesystem::read_symlink(entry.path() / "cwd", error) == options.data_dir && !error)
+      out.push_back(atoi(pid.c_str()));
   }
   std::sort(out.begin(), out.end());
   return out;
@@ -195,7 +204,8 @@ pid_t Node::Find(const std::string& title, pid_t inside) {
     const std::string status = read(p, "status");
     const size_t at = status.find("NSpid:");
     const std::string ids = at == std::string::npos ? "" : status.substr(at, status.find('\n', at) - at);
-    if (inside == 0 || (ids.size() > 1 && ids.substr(ids.rfind('\t') + 1) == std::to_string(inside))) return p;
+    if (inside == 0 || (ids.size() > 1 && ids.substr(ids.rfind('\t') + 1) == std::to_string(inside)))
+      return p;
   }
   return 0;
 }
@@ -231,7 +241,8 @@ election::Memory Cluster::MemoryOf(election::Epoch epoch) {
   return m;
 }
 
-election::Engine Cluster::Op(election::EngineOp op, election::Epoch epoch, std::vector<election::Name> sync, int32_t k) {
+election::Engine Cluster::Op(election::EngineOp op, election::Epoch epoch, std::vector<election::Name> sync,
+                             int32_t k) {
   election::Engine out;
   out.op = op;
   out.epoch = epoch;
@@ -250,9 +261,12 @@ void Cluster::FollowAndStream(Node& standby, Node& leader, election::Epoch epoch
     std::this_thread::sleep_for(milliseconds(20));
   }
   ASSERT_TRUE(status.ok()) << status << "\n" << standby.LogTail();
-  // Streaming is also said at the end of an older timeline, just before the switch: caught up is what counts here.
+  // Streaming is also said at the end of an older timeline, just before the switch: caught up is what counts
+  // here.
   const uint64_t end = leader.Probe().offset;
-  standby.ProbeUntil([&](const auto& r) { return r.streaming_from == leader.name && r.streaming_epoch == epoch && r.offset >= end; });
+  standby.ProbeUntil([&](const auto& r) {
+    return r.streaming_from == leader.name && r.streaming_epoch == epoch && r.offset >= end;
+  });
 }
 
 void Cluster::Open(int standbys, int32_t k) {
@@ -290,7 +304,10 @@ int Load::count() { return static_cast<int>(acked().size()); }
 void Load::Run() {
   while (!stop_) {
     Connection c(nullptr);
-    const ConnectOptions options = {{"host", node_->options.socket_dir}, {"port", std::to_string(node_->options.port)}, {"user", "postgres"}, {"dbname", "postgres"}};
+    const ConnectOptions options = {{"host", node_->options.socket_dir},
+                                    {"port", std::to_string(node_->options.port)},
+                                    {"user", "postgres"},
+                                    {"dbname", "postgres"}};
     if (!c.Connect(options, In(milliseconds(500))).ok()) {
       std::this_thread::sleep_for(milliseconds(5));
       continue;

@@ -1,4 +1,5 @@
-// Real PostgreSQL servers for tests: each node has a scratch directory, a free port, a shim of its own and an engine.
+// Real PostgreSQL servers for tests: each node has a scratch directory, a free port, a shim of its own and an
+// engine.
 //
 // Thread rules: one thread; the writer of Load is its own.
 #ifndef MAINSTAY_TEST_INTEGRATION_ENGINE_CLUSTER_H_
@@ -18,22 +19,24 @@
 #include "lib/engine/postgres/engine.h"
 #include "lib/shim/client.h"
 
-#define ASSERT_OK(expr)                                             \
-  do {                                                              \
-    const auto& assert_ok = (expr);                                 \
-    ASSERT_TRUE(StatusOf(assert_ok).ok()) << StatusOf(assert_ok);   \
+#define ASSERT_OK(expr)                                           \
+  do {                                                            \
+    const auto& assert_ok = (expr);                               \
+    ASSERT_TRUE(StatusOf(assert_ok).ok()) << StatusOf(assert_ok); \
   } while (false)
-#define EXPECT_OK(expr)                                             \
-  do {                                                              \
-    const auto& expect_ok = (expr);                                 \
-    EXPECT_TRUE(StatusOf(expect_ok).ok()) << StatusOf(expect_ok);   \
+#define EXPECT_OK(expr)                                           \
+  do {                                                            \
+    const auto& expect_ok = (expr);                               \
+    EXPECT_TRUE(StatusOf(expect_ok).ok()) << StatusOf(expect_ok); \
   } while (false)
 
 namespace mainstay::engine::postgres {
 
 inline const absl::Status& StatusOf(const absl::Status& s) { return s; }
 template <typename T>
-const absl::Status& StatusOf(const absl::StatusOr<T>& s) { return s.status(); }
+const absl::Status& StatusOf(const absl::StatusOr<T>& s) {
+  return s.status();
+}
 
 inline MonoTime In(Duration d) { return BootClock().Now() + d; }
 double Ms(Duration d);
@@ -58,18 +61,21 @@ class Node {
       if (good(r)) return r;
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     }
-    ADD_FAILURE() << name << ": waited in vain; state " << static_cast<int>(r.state) << " offset " << r.offset << " from '" << r.streaming_from
-                  << "' epoch " << r.streaming_epoch << "; log:\n" << LogTail();
+    ADD_FAILURE() << name << ": waited in vain; state " << static_cast<int>(r.state) << " offset " << r.offset
+                  << " from '" << r.streaming_from << "' epoch " << r.streaming_epoch << "; log:\n"
+                  << LogTail();
     return r;
   }
   void Arm(election::Epoch epoch);
   std::string LogTail();
-  // One statement as the superuser over the unix socket, in a session of its own; the first column of the first row.
+  // One statement as the superuser over the unix socket, in a session of its own; the first column of the
+  // first row.
   std::string Sql(const std::string& sql, const std::string& options = "");
   // "" when it succeeded, else the message; at most `within`.
   std::string TrySql(const std::string& sql, Duration within, std::string* value = nullptr);
   std::vector<pid_t> Processes();  // of the database; the postmaster first
-  // The process with `title` in its title and, if given, this id in the shim's PID namespace; 0 when there is none.
+  // The process with `title` in its title and, if given, this id in the shim's PID namespace; 0 when there is
+  // none.
   pid_t Find(const std::string& title, pid_t inside = 0);
 
   const std::string name;
@@ -88,7 +94,8 @@ class Cluster {
   void Open(int standbys, int32_t k = 0);
   Node& operator[](size_t i) { return *nodes[i]; }
   std::vector<election::Member> Members();
-  election::Engine Op(election::EngineOp op, election::Epoch epoch, std::vector<election::Name> sync = {}, int32_t k = 0);
+  election::Engine Op(election::EngineOp op, election::Epoch epoch, std::vector<election::Name> sync = {},
+                      int32_t k = 0);
   election::Memory MemoryOf(election::Epoch epoch);
   void FollowAndStream(Node& standby, Node& leader, election::Epoch epoch);
 

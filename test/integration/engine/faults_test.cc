@@ -78,7 +78,8 @@ TEST(Faults, FullIsSaturatedNotHung) {
   EXPECT_EQ(a.Probe().verdict, Verdict::kOk);
   a.Sql("CREATE ROLE app LOGIN");
   std::vector<PGconn*> sessions;
-  const std::string local = "host=" + a.options.socket_dir + " port=" + std::to_string(a.options.port) + " user=postgres dbname=postgres";
+  const std::string local = "host=" + a.options.socket_dir + " port=" + std::to_string(a.options.port) +
+                            " user=postgres dbname=postgres";
   for (int i = 0; i < 60; ++i) {
     PGconn* s = PQconnectdb(local.c_str());
     sessions.push_back(s);
@@ -98,7 +99,8 @@ TEST(Faults, KilledIsDeadAndReopensInPlace) {
   Node& a = c[0];
   std::vector<double> times;
   for (int i = 0; i < 3; ++i) {
-    a.Sql("INSERT INTO t SELECT generate_series(" + std::to_string(i * 1000 + 1) + ", " + std::to_string(i * 1000 + 1000) + ")");
+    a.Sql("INSERT INTO t SELECT generate_series(" + std::to_string(i * 1000 + 1) + ", " +
+          std::to_string(i * 1000 + 1000) + ")");
     kill(a.Processes().front(), SIGKILL);
     const election::DbReport r = a.ProbeUntil([](const auto& p) { return p.state == DbState::kDead; });
     EXPECT_FALSE(r.writable);
@@ -115,7 +117,8 @@ TEST(Faults, KilledIsDeadAndReopensInPlace) {
   EXPECT_EQ(a.Sql("SELECT count(*) FROM t"), "3000");
 }
 
-// A backend that is killed takes the whole database down: who leads then is decided by the election, not by the postmaster.
+// A backend that is killed takes the whole database down: who leads then is decided by the election, not by
+// the postmaster.
 TEST(Faults, ACrashedBackendEndsTheDatabase) {
   Cluster c;
   c.Open(0);

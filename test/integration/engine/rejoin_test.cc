@@ -30,7 +30,8 @@ TEST(Rejoin, DivergedOldPrimaryIsRewound) {
   ASSERT_OK(b.engine->Promote(c.Op(EngineOp::kPromote, 2), In(seconds(5))));
   b.Sql("INSERT INTO t VALUES (-2)");
   const std::string nonce = a.Probe().data_nonce;
-  struct stat before {}, after {};
+  struct stat before {
+  }, after{};
   ASSERT_EQ(stat(a.options.data_dir.c_str(), &before), 0);
   const MonoTime t = BootClock().Now();
   c.FollowAndStream(a, b, 2);
@@ -54,10 +55,11 @@ TEST(Rejoin, HalfRewoundDataAreClonedNeverStarted) {
   c.FollowAndStream(b, a, 1);
   EXPECT_FALSE(Exists(b.options.data_dir + ".mainstay.rewinding"));
   // The former data go once the new ones stream.
-  for (int i = 0; i < 100 && !std::filesystem::is_empty(b.dir) ; ++i) {
+  for (int i = 0; i < 100 && !std::filesystem::is_empty(b.dir); ++i) {
     b.Probe();
     bool old = false;
-    for (const auto& e : std::filesystem::directory_iterator(b.dir)) old = old || e.path().string().find(".old-") != std::string::npos;
+    for (const auto& e : std::filesystem::directory_iterator(b.dir))
+      old = old || e.path().string().find(".old-") != std::string::npos;
     if (!old) return;
     std::this_thread::sleep_for(milliseconds(150));
   }
@@ -73,7 +75,8 @@ TEST(Rejoin, ReinitClonesAnewAndPrimariesRefuse) {
   const std::string nonce = b.Probe().data_nonce;
   ASSERT_OK(b.engine->Reinit(In(seconds(10))));
   EXPECT_TRUE(b.Probe().empty);
-  EXPECT_TRUE(std::filesystem::exists(b.options.data_dir + "/PG_VERSION")) << "the old data are kept until a clone is complete";
+  EXPECT_TRUE(std::filesystem::exists(b.options.data_dir + "/PG_VERSION"))
+      << "the old data are kept until a clone is complete";
   EXPECT_FALSE(b.engine->Found(In(seconds(10))).ok()) << "founded over data that shall be cloned";
   c.FollowAndStream(b, a, 1);
   EXPECT_NE(b.Probe().data_nonce, nonce);
@@ -112,11 +115,13 @@ TEST(Rejoin, DirectoryInUseIsRefused) {
   if (other == 0) {
     const uid_t user = geteuid();
     const gid_t group = getegid();
-    if (getuid() == 0 && (seteuid(0) != 0 || setegid(0) != 0 || setgid(group) != 0 || setuid(user) != 0)) _exit(125);
+    if (getuid() == 0 && (seteuid(0) != 0 || setegid(0) != 0 || setgid(group) != 0 || setuid(user) != 0))
+      _exit(125);
     execl((b.options.bin_dir + "/postgres").c_str(), "postgres", "-D", b.options.data_dir.c_str(), nullptr);
     _exit(127);
   }
-  for (int i = 0; i < 200 && !b.TrySql("SELECT 1", milliseconds(300)).empty(); ++i) std::this_thread::sleep_for(milliseconds(20));
+  for (int i = 0; i < 200 && !b.TrySql("SELECT 1", milliseconds(300)).empty(); ++i)
+    std::this_thread::sleep_for(milliseconds(20));
   const absl::Status status = b.engine->Follow(c[0].AsMember(), 1, c.cluster_id, In(seconds(5)));
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   kill(other, SIGINT);
@@ -136,7 +141,8 @@ TEST(Rejoin, CloneIsCancelledAndThenDone) {
   ASSERT_OK(b.engine->Reload(In(seconds(1))));
   std::thread canceller([&] {
     std::this_thread::sleep_for(milliseconds(1500));
-    EXPECT_NE(b.engine->LastDetails().activity.find("cloning from a"), std::string::npos) << b.engine->LastDetails().activity;
+    EXPECT_NE(b.engine->LastDetails().activity.find("cloning from a"), std::string::npos)
+        << b.engine->LastDetails().activity;
     b.engine->Cancel();
   });
   const MonoTime t = BootClock().Now();

@@ -17,13 +17,18 @@ TEST(Sync, NobodyAcknowledgesUnderOldNamesAfterSetSync) {
   Load load(&a);
   std::vector<double> times;
   for (int round = 0; round < 10; ++round) {
-    // Only b may acknowledge from now on: with b's stream stopped nothing at or after the settled position is acknowledged.
+    // Only b may acknowledge from now on: with b's stream stopped nothing at or after the settled position is
+    // acknowledged.
     const MonoTime t = BootClock().Now();
-    const auto settled = a.engine->SetSync(c.Op(EngineOp::kSetSync, 1, {round % 2 == 0 ? "b" : "c"}, 1), In(seconds(2)));
+    const auto settled =
+        a.engine->SetSync(c.Op(EngineOp::kSetSync, 1, {round % 2 == 0 ? "b" : "c"}, 1), In(seconds(2)));
     ASSERT_TRUE(settled.ok()) << settled.status() << a.LogTail();
     times.push_back(Ms(BootClock().Now() - t));
     const std::string named = round % 2 == 0 ? "ms_b_%" : "ms_c_%";
-    EXPECT_EQ(a.Sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum' AND application_name LIKE '" + named + "'"), "1");
+    EXPECT_EQ(a.Sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'quorum' AND "
+                    "application_name LIKE '" +
+                    named + "'"),
+              "1");
     std::this_thread::sleep_for(milliseconds(20));
   }
   Say("set_sync under load", times);
@@ -42,13 +47,14 @@ TEST(Sync, NobodyAcknowledgesUnderOldNamesAfterSetSync) {
   EXPECT_GT(waiting.count(), 0);
 }
 
-// A walsender that is stopped cannot have read the new names: SetSync must not say that it has. The naive way (look at
-// sync_state in a view) would see nothing wrong.
+// A walsender that is stopped cannot have read the new names: SetSync must not say that it has. The naive way
+// (look at sync_state in a view) would see nothing wrong.
 TEST(Sync, AStoppedWalsenderIsNotTakenForSettled) {
   Cluster c;
   c.Open(2, 1);
   Node& a = c[0];
-  const pid_t inside = atoi(a.Sql("SELECT pid FROM pg_stat_replication WHERE application_name LIKE 'ms_c_%'").c_str());
+  const pid_t inside =
+      atoi(a.Sql("SELECT pid FROM pg_stat_replication WHERE application_name LIKE 'ms_c_%'").c_str());
   ASSERT_GT(inside, 0);
   const pid_t sender = a.Find("walsender", inside);
   ASSERT_GT(sender, 0);
@@ -60,8 +66,8 @@ TEST(Sync, AStoppedWalsenderIsNotTakenForSettled) {
   a.Sql("INSERT INTO t VALUES (1)");
 }
 
-// During a fast checkpoint the checkpointer reads no configuration: from alone to "somebody must acknowledge" commits would
-// go on unheeded. The sentinel sees it.
+// During a fast checkpoint the checkpointer reads no configuration: from alone to "somebody must acknowledge"
+// commits would go on unheeded. The sentinel sees it.
 TEST(Sync, FromAloneOnlyOnceCommitsWait) {
   Cluster c;
   c.Open(1);

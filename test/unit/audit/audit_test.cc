@@ -19,7 +19,13 @@ using std::chrono::seconds;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-const Identity kWho = {.engine = "postgresql", .cluster = "pg", .member = "pg-0", .pod_uid = "", .kube_namespace = "", .node = "", .boot = "b00t"};
+const Identity kWho = {.engine = "postgresql",
+                       .cluster = "pg",
+                       .member = "pg-0",
+                       .pod_uid = "",
+                       .kube_namespace = "",
+                       .node = "",
+                       .boot = "b00t"};
 
 Event Simple(const std::string& msg) {
   Event e;
@@ -64,11 +70,13 @@ TEST(AuditFormat, HasTheSchemasKeysAndTypes) {
   EXPECT_EQ(j["lease"]["deadline_ms"], 11873);
   EXPECT_EQ(j["duration_ms"], 812);
   EXPECT_EQ(j["object"]["pod"], "pg-0");
-  for (const char* taken : {"log", "stream", "time", "logtag", "_p", "kubernetes"}) EXPECT_FALSE(j.contains(taken)) << taken;
+  for (const char* taken : {"log", "stream", "time", "logtag", "_p", "kubernetes"})
+    EXPECT_FALSE(j.contains(taken)) << taken;
 }
 
 TEST(AuditFormat, NothingFromOutsideBreaksTheLine) {
-  const std::string evil = std::string("a\"},\n{\"level\":\"error\"\\\x01\x1b[2J\xff\xe2\x80\xa8\xe2\x80\xa9") + '\0' + "z";
+  const std::string evil =
+      std::string("a\"},\n{\"level\":\"error\"\\\x01\x1b[2J\xff\xe2\x80\xa8\xe2\x80\xa9") + '\0' + "z";
   const std::string line = Format(Everything(evil), kWho, 1, 0, "id");
   EXPECT_EQ(line.find('\n'), line.size() - 1);
   EXPECT_THAT(line, Not(HasSubstr("\xe2\x80\xa8")));
@@ -78,7 +86,8 @@ TEST(AuditFormat, NothingFromOutsideBreaksTheLine) {
 }
 
 TEST(AuditFormat, AlwaysFitsIntoEightKilobytes) {
-  for (const std::string& unit : {std::string("x"), std::string("\x01"), std::string("\xe2\x80\xa8"), std::string("\xf0\x9f\x90\x98")}) {
+  for (const std::string& unit : {std::string("x"), std::string("\x01"), std::string("\xe2\x80\xa8"),
+                                  std::string("\xf0\x9f\x90\x98")}) {
     std::string text;
     while (text.size() < 20000) text += unit;
     const std::string line = Format(Everything(text), kWho, UINT32_MAX, 0, "id");

@@ -25,7 +25,8 @@ struct Result {
   std::string err;
 };
 
-Result RunWith(const std::vector<std::string>& arguments, std::vector<const char*> environment, bool terminal = false, const std::string& answer = "") {
+Result RunWith(const std::vector<std::string>& arguments, std::vector<const char*> environment,
+               bool terminal = false, const std::string& answer = "") {
   std::ostringstream out;
   std::ostringstream err;
   environment.push_back(nullptr);
@@ -49,7 +50,8 @@ class Cluster3 : public ::testing::Test {
  protected:
   struct Agent {
     explicit Agent(const std::string& name) : port(name) {
-      auto s = rpc::Server::Start({.address = "127.0.0.1:0", .cluster = "demo", .member = name, .port = &port, .audit = nullptr});
+      auto s = rpc::Server::Start(
+          {.address = "127.0.0.1:0", .cluster = "demo", .member = name, .port = &port, .audit = nullptr});
       if (s.ok()) server = *std::move(s);
     }
     rpc::FakePort port;
@@ -93,7 +95,8 @@ class Cluster3 : public ::testing::Test {
           row.sync = row.voter = m != leader;
           v.members.push_back(row);
         }
-        v.decisions = {{"row." + n, "Something happened at " + n + ".", "facts of " + n, epoch, 1767225600000 + n[0]}};
+        v.decisions = {
+            {"row." + n, "Something happened at " + n + ".", "facts of " + n, epoch, 1767225600000 + n[0]}};
       });
     }
   }
@@ -115,7 +118,8 @@ TEST_F(Cluster3, StatusFromAnyMember) {
     EXPECT_EQ(r.code, 0) << r.err;
     EXPECT_THAT(r.out, HasSubstr("leader a"));
     EXPECT_THAT(r.out, HasSubstr("epoch 7"));
-    EXPECT_THAT(r.out, HasSubstr("1 of b, c acknowledges each write; sync set {b, c}, a takeover must freeze 2"));
+    EXPECT_THAT(r.out,
+                HasSubstr("1 of b, c acknowledges each write; sync set {b, c}, a takeover must freeze 2"));
     EXPECT_THAT(r.out, HasSubstr("2.0 kB"));
     EXPECT_THAT(r.out, Not(HasSubstr("\033")));
     EXPECT_THAT(r.out, Not(HasSubstr("Warning")));
@@ -150,11 +154,13 @@ TEST_F(Cluster3, StatusAsJson) {
 
 TEST_F(Cluster3, ColoursOnlyOnATerminalAndNotWithNoColor) {
   EXPECT_THAT(RunWith({"status", "--address", Address("a")}, {}, true).out, HasSubstr("\033[32m"));
-  EXPECT_THAT(RunWith({"status", "--address", Address("a")}, {"NO_COLOR=1"}, true).out, Not(HasSubstr("\033")));
+  EXPECT_THAT(RunWith({"status", "--address", Address("a")}, {"NO_COLOR=1"}, true).out,
+              Not(HasSubstr("\033")));
 }
 
 TEST_F(Cluster3, WatchShowsAgainAndAgain) {
-  const Result r = Invoke({"status", "--watch", "--interval", "100ms", "--rounds", "3", "--address", Address("a")});
+  const Result r =
+      Invoke({"status", "--watch", "--interval", "100ms", "--rounds", "3", "--address", Address("a")});
   size_t n = 0;
   for (size_t at = 0; (at = r.out.find("Cluster demo", at)) != std::string::npos; ++at) ++n;
   EXPECT_EQ(n, 3u);
@@ -196,7 +202,9 @@ TEST_F(Cluster3, ASwitchoverIsFollowedToItsEnd) {
 }
 
 TEST_F(Cluster3, ASwitchoverThatIsRolledBackFails) {
-  agents_["a"]->port.on_submit = [&](const rpc::AdminCommand&, auto done) { done({election::AdminStatus::kAccepted, "started"}); };
+  agents_["a"]->port.on_submit = [&](const rpc::AdminCommand&, auto done) {
+    done({election::AdminStatus::kAccepted, "started"});
+  };
   const Result r = Invoke({"switchover", "b", "--yes", "--address", Address("c")});
   EXPECT_EQ(r.code, 1);
   EXPECT_THAT(r.err, HasSubstr("rolled back; `mainstay why a`"));
@@ -204,7 +212,9 @@ TEST_F(Cluster3, ASwitchoverThatIsRolledBackFails) {
 
 TEST_F(Cluster3, RefusalsFailuresAndSilenceHaveTheirCodes) {
   auto& port = agents_["a"]->port;
-  port.on_submit = [](const rpc::AdminCommand&, auto done) { done({election::AdminStatus::kRefused, "c lags; wait"}); };
+  port.on_submit = [](const rpc::AdminCommand&, auto done) {
+    done({election::AdminStatus::kRefused, "c lags; wait"});
+  };
   Result r = Invoke({"switchover", "c", "--yes", "--address", Address("a")});
   EXPECT_EQ(r.code, 3);
   EXPECT_THAT(r.err, HasSubstr("refused by a: c lags; wait"));
@@ -270,9 +280,15 @@ TEST(Ctl, NobodyThereSaysWhatToDo) {
 }
 
 TEST(Ctl, WrongUsage) {
-  for (const auto& arguments : std::vector<std::vector<std::string>>{{}, {"nonsense"}, {"restart"}, {"status", "--timeout", "soon"},
-                                                                     {"status", "--address", "nowhere"}, {"durability", "maybe"}, {"status", "-o", "xml"},
-                                                                     {"config", "check", "--set", "name"}, {"status", "--interval", "1ms"}}) {
+  for (const auto& arguments : std::vector<std::vector<std::string>>{{},
+                                                                     {"nonsense"},
+                                                                     {"restart"},
+                                                                     {"status", "--timeout", "soon"},
+                                                                     {"status", "--address", "nowhere"},
+                                                                     {"durability", "maybe"},
+                                                                     {"status", "-o", "xml"},
+                                                                     {"config", "check", "--set", "name"},
+                                                                     {"status", "--interval", "1ms"}}) {
     const Result r = Invoke(arguments);
     EXPECT_EQ(r.code, 2) << (arguments.empty() ? "" : arguments[0]);
     EXPECT_FALSE(r.err.empty());

@@ -81,17 +81,20 @@ class FacesTest : public ::testing::Test {
     a.sin_port = htons(static_cast<uint16_t>(std::stoi(address.substr(address.rfind(':') + 1))));
     a.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EXPECT_EQ(connect(fd.get(), reinterpret_cast<struct sockaddr*>(&a), sizeof a), 0);
-    const std::string request = "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + headers + "\r\n";
+    const std::string request =
+        "GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + headers + "\r\n";
     EXPECT_EQ(send(fd.get(), request.data(), request.size(), 0), static_cast<ssize_t>(request.size()));
     std::string out;
     char buffer[4096];
-    for (ssize_t n; (n = read(fd.get(), buffer, sizeof buffer)) > 0;) out.append(buffer, static_cast<size_t>(n));
+    for (ssize_t n; (n = read(fd.get(), buffer, sizeof buffer)) > 0;)
+      out.append(buffer, static_cast<size_t>(n));
     return out;
   }
   static std::string Body(const std::string& answer) { return answer.substr(answer.find("\r\n\r\n") + 4); }
 
   boost::asio::io_context loop_;
-  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_ = boost::asio::make_work_guard(loop_);
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_ =
+      boost::asio::make_work_guard(loop_);
   std::thread thread_;
   int audit_[2] = {-1, -1};
   Config config_;

@@ -1,6 +1,6 @@
 // The files that Mainstay writes into a data directory: hostile values, protected parameters, reading back.
-#include "gtest/gtest.h"
 #include "lib/engine/postgres/conf.h"
+#include "gtest/gtest.h"
 #include "lib/engine/postgres/names.h"
 
 namespace mainstay::engine::postgres {
@@ -59,15 +59,27 @@ TEST(Conf, RoleIsReadBack) {
 }
 
 TEST(Conf, ProtectedAndUnsafeParametersAreRefusedTogether) {
-  const std::string problems = CheckParameters({{"synchronous_standby_names", ""}, {"FSYNC", "off"}, {"wal_level", "minimal"}, {"synchronous_commit", "local"},
-                                                {"max_wal_senders", "2"}, {"a b", "1"}, {"ok", "x\ny"}, {"mainstay.epoch", "9"}, {"include_dir", "/x"},
-                                                {"work_mem", "1MB"}, {"wal_keep_size", "1GB"}});
-  for (const char* name : {"synchronous_standby_names", "FSYNC", "wal_level", "synchronous_commit", "max_wal_senders", "a b", ".ok", "mainstay.epoch", "include_dir"}) {
+  const std::string problems = CheckParameters({{"synchronous_standby_names", ""},
+                                                {"FSYNC", "off"},
+                                                {"wal_level", "minimal"},
+                                                {"synchronous_commit", "local"},
+                                                {"max_wal_senders", "2"},
+                                                {"a b", "1"},
+                                                {"ok", "x\ny"},
+                                                {"mainstay.epoch", "9"},
+                                                {"include_dir", "/x"},
+                                                {"work_mem", "1MB"},
+                                                {"wal_keep_size", "1GB"}});
+  for (const char* name : {"synchronous_standby_names", "FSYNC", "wal_level", "synchronous_commit",
+                           "max_wal_senders", "a b", ".ok", "mainstay.epoch", "include_dir"}) {
     EXPECT_NE(problems.find(name), std::string::npos) << name << "\n" << problems;
   }
   EXPECT_EQ(problems.find("work_mem"), std::string::npos);
   EXPECT_EQ(problems.find("wal_keep_size"), std::string::npos);
-  EXPECT_EQ(CheckParameters({{"synchronous_commit", "remote_apply"}, {"wal_level", "logical"}, {"pg_stat_statements.max", "100"}}), "");
+  EXPECT_EQ(CheckParameters({{"synchronous_commit", "remote_apply"},
+                             {"wal_level", "logical"},
+                             {"pg_stat_statements.max", "100"}}),
+            "");
 }
 
 TEST(Conf, HbaHasNoTrustOverTheNetwork) {
@@ -81,7 +93,9 @@ TEST(Conf, HbaHasNoTrustOverTheNetwork) {
   EXPECT_LT(hba->find("hostssl app"), hba->find("host all all all scram-sha-256"));
   EXPECT_NE(hba->find("peer map=mainstay"), std::string::npos);
   EXPECT_EQ(BuildHba(o, s, "")->find("peer"), std::string::npos);
-  for (const char* bad : {"host all all 0.0.0.0/0 trust", "hostnossl all all all \"trust\"", "host all all all TRUST", "include /x", "local all all peer\nhost all all all trust"}) {
+  for (const char* bad :
+       {"host all all 0.0.0.0/0 trust", "hostnossl all all all \"trust\"", "host all all all TRUST",
+        "include /x", "local all all peer\nhost all all all trust"}) {
     s.hba = {bad};
     EXPECT_FALSE(BuildHba(o, s, "postgres").ok()) << bad;
   }
@@ -99,7 +113,8 @@ TEST(Conf, IncludeOnceAndAtTheEnd) {
 }
 
 TEST(Conf, AlterSystemCannotOverride) {
-  EXPECT_EQ(WithoutProtected("# Do not edit\nwork_mem = '1MB'\n Synchronous_Standby_Names = ''\nprimary_conninfo='x'\nmainstay.epoch = '1'\n"),
+  EXPECT_EQ(WithoutProtected("# Do not edit\nwork_mem = '1MB'\n Synchronous_Standby_Names = "
+                             "''\nprimary_conninfo='x'\nmainstay.epoch = '1'\n"),
             "# Do not edit\nwork_mem = '1MB'\n");
   EXPECT_EQ(WithoutProtected(""), "");
 }

@@ -15,7 +15,8 @@ TEST(Lsn, ParsesAndFormats) {
   EXPECT_EQ(ParseLsn("0/0"), 0U);
   EXPECT_EQ(ParseLsn("FFFFFFFF/ffffffff"), UINT64_MAX);
   EXPECT_EQ(FormatLsn(0x16B374D848U), "16/B374D848");
-  for (const char* bad : {"", "/", "1", "1/", "/1", "1/2/3", "g/1", "123456789/0", "0/123456789", " 0/1", "-1/0", "0x1/0"}) {
+  for (const char* bad :
+       {"", "/", "1", "1/", "/1", "1/2/3", "g/1", "123456789/0", "0/123456789", " 0/1", "-1/0", "0x1/0"}) {
     EXPECT_FALSE(ParseLsn(bad).has_value()) << bad;
   }
 }
@@ -43,8 +44,10 @@ TEST(Names, RoundTripAndRefuse) {
   // Longer than PostgreSQL keeps: never cut silently, two members could become one.
   EXPECT_TRUE(StandbyName({std::string(40, 'x'), "0a1b2c3d", 9'999'999'999}).ok());
   EXPECT_FALSE(StandbyName({std::string(40, 'x'), "0a1b2c3d", INT64_MAX}).ok());
-  for (const char* bad : {"", "ms_", "ms_a", "ms_a_0a1b2c3d", "ms_a_0a1b2c3d_", "ms_a_0a1b2c3d_01", "ms_a_0a1b2c3d_1x", "ms_a_0A1b2c3d_1", "xs_a_0a1b2c3d_1",
-                          "ms_a_0a1b2c3d_99999999999999999999", "ms__0a1b2c3d_1", "ms_a_0a1b2c3d_-1", "ms_a_0a1b2c3d_1 "}) {
+  for (const char* bad :
+       {"", "ms_", "ms_a", "ms_a_0a1b2c3d", "ms_a_0a1b2c3d_", "ms_a_0a1b2c3d_01", "ms_a_0a1b2c3d_1x",
+        "ms_a_0A1b2c3d_1", "xs_a_0a1b2c3d_1", "ms_a_0a1b2c3d_99999999999999999999", "ms__0a1b2c3d_1",
+        "ms_a_0a1b2c3d_-1", "ms_a_0a1b2c3d_1 "}) {
     EXPECT_FALSE(ParseStandbyName(bad).has_value()) << bad;
   }
   EXPECT_EQ(SlotName("pg-0-x"), "ms_pg_0_x");
@@ -83,18 +86,21 @@ TEST(Names, Quoting) {
 TEST(Names, Addresses) {
   EXPECT_EQ(*ParseHostPort("db-0.x:5432"), (HostPort{"db-0.x", 5432}));
   EXPECT_EQ(*ParseHostPort("[::1]:1"), (HostPort{"::1", 1}));
-  for (const char* bad : {"", "x", "x:", ":1", "x:0", "x:65536", "::1:5", "a b:5", "x'y:5", "x:1 user=z", "[]:5"}) {
+  for (const char* bad :
+       {"", "x", "x:", ":1", "x:0", "x:65536", "::1:5", "a b:5", "x'y:5", "x:1 user=z", "[]:5"}) {
     EXPECT_FALSE(ParseHostPort(bad).ok()) << bad;
   }
 }
 
 TEST(History, Parses) {
-  const auto lineage = ParseHistory(3, "1\t0/3000100\tno recovery target specified\n\n2\t0/5000000\tbefore 2000-01-01\n");
+  const auto lineage =
+      ParseHistory(3, "1\t0/3000100\tno recovery target specified\n\n2\t0/5000000\tbefore 2000-01-01\n");
   ASSERT_TRUE(lineage.ok()) << lineage.status();
   EXPECT_EQ(lineage->ancestors, (std::vector<TimelineEnd>{{1, 0x3000100}, {2, 0x5000000}}));
   EXPECT_TRUE(ParseHistory(1, "")->ancestors.empty());
   EXPECT_TRUE(ParseHistory(2, "# comment\n1\t0/1\n").ok());
-  for (const char* bad : {"x\t0/1\n", "1\n", "0\t0/1\n", "1\t0-1\n", "3\t0/1\n", "4\t0/1\n", "2\t0/2\n1\t0/1\n", "1\t0/2\n2\t0/1\n", "1\t0/1\n1\t0/2\n"}) {
+  for (const char* bad : {"x\t0/1\n", "1\n", "0\t0/1\n", "1\t0-1\n", "3\t0/1\n", "4\t0/1\n",
+                          "2\t0/2\n1\t0/1\n", "1\t0/2\n2\t0/1\n", "1\t0/1\n1\t0/2\n"}) {
     EXPECT_FALSE(ParseHistory(3, bad).ok()) << bad;
   }
   EXPECT_FALSE(ParseHistory(0, "").ok());
@@ -163,8 +169,10 @@ TEST(ControlData, Parses) {
   EXPECT_EQ(c->CleanEnd(), 0x30000A0U);
   EXPECT_TRUE(c->checksums);
   EXPECT_TRUE(c->wal_log_hints);
-  for (const char* key : {"Database system identifier", "Database cluster state", "Latest checkpoint location", "Latest checkpoint's TimeLineID",
-                          "Bytes per WAL segment", "Data page checksum version", "Minimum recovery ending location"}) {
+  for (const char* key :
+       {"Database system identifier", "Database cluster state", "Latest checkpoint location",
+        "Latest checkpoint's TimeLineID", "Bytes per WAL segment", "Data page checksum version",
+        "Minimum recovery ending location"}) {
     const auto missing = ParseControlData(Without(key));
     EXPECT_FALSE(missing.ok()) << key;
     EXPECT_NE(missing.status().message().find(key), absl::string_view::npos) << missing.status();
@@ -188,7 +196,8 @@ TEST(ControlData, Versions) {
 TEST(Progress, Parses) {
   EXPECT_EQ(ParseProgress(" 1234/5678 kB (21%), 0/1 tablespace (/x/base)"), (Progress{1234, 5678}));
   EXPECT_EQ(ParseProgress("5678/5678 kB (100%), 1/1 tablespace"), (Progress{5678, 5678}));
-  for (const char* bad : {"", "x", "1/2", "a/b kB (1%)", "waiting for checkpoint", " kB (/"}) EXPECT_FALSE(ParseProgress(bad).has_value()) << bad;
+  for (const char* bad : {"", "x", "1/2", "a/b kB (1%)", "waiting for checkpoint", " kB (/"})
+    EXPECT_FALSE(ParseProgress(bad).has_value()) << bad;
   EXPECT_EQ(ToText({512, 1024}), "50 % of 1 MB");
   EXPECT_EQ(ToText({3 << 20, 2 << 20}), "100 % of 2.0 GB");
   EXPECT_EQ(ToText({1, 0}), "0 MB");

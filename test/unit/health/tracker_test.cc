@@ -15,9 +15,7 @@ Sample Probe(int64_t began_ms, int64_t took_ms, Verdict verdict, DbState state =
   return {At(began_ms), At(began_ms + took_ms), state, verdict};
 }
 
-Thresholds Default() {
-  return {.hung_after = milliseconds(3000), .interval = milliseconds(500)};
-}
+Thresholds Default() { return {.hung_after = milliseconds(3000), .interval = milliseconds(500)}; }
 
 TEST(Tracker, FirstProofIsOk) {
   Tracker t(Default());
@@ -67,7 +65,8 @@ TEST(Tracker, SaturatedIsNeverHung) {
   Tracker t(Default());
   t.Add(Probe(0, 2, Verdict::kOk));
   EXPECT_EQ(t.Add(Probe(500, 900, Verdict::kSaturated)), Verdict::kOk);  // one slow answer is told by nobody
-  for (int64_t ms = 1500; ms < 60'000; ms += 1000) EXPECT_EQ(t.Add(Probe(ms, 900, Verdict::kSaturated)), Verdict::kSaturated);
+  for (int64_t ms = 1500; ms < 60'000; ms += 1000)
+    EXPECT_EQ(t.Add(Probe(ms, 900, Verdict::kSaturated)), Verdict::kSaturated);
   EXPECT_EQ(t.Add(Probe(60'000, 2, Verdict::kOk)), Verdict::kSaturated);
   EXPECT_EQ(t.Add(Probe(60'500, 2, Verdict::kOk)), Verdict::kOk);
 }
@@ -87,14 +86,16 @@ TEST(Tracker, StartingIsNotHung) {
     EXPECT_EQ(t.Add(Probe(ms, 400, Verdict::kUnknown, DbState::kStarting)), Verdict::kUnknown);
   }
   // The silence of the start does not count against the first seconds of running.
-  for (int64_t ms = 60'000; ms < 62'500; ms += 500) EXPECT_NE(t.Add(Probe(ms, 400, Verdict::kUnknown)), Verdict::kHung);
+  for (int64_t ms = 60'000; ms < 62'500; ms += 500)
+    EXPECT_NE(t.Add(Probe(ms, 400, Verdict::kUnknown)), Verdict::kHung);
 }
 
 TEST(Tracker, AProbeThatLearnsNothingCountsAgainstTheLastState) {
   Tracker t(Default());
   t.Add(Probe(0, 2, Verdict::kOk));
   Verdict last = Verdict::kUnknown;
-  for (int64_t ms = 500; ms <= 4000; ms += 500) last = t.Add(Probe(ms, 400, Verdict::kUnknown, DbState::kUnknown));
+  for (int64_t ms = 500; ms <= 4000; ms += 500)
+    last = t.Add(Probe(ms, 400, Verdict::kUnknown, DbState::kUnknown));
   EXPECT_EQ(last, Verdict::kHung);
 }
 

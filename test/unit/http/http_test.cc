@@ -29,7 +29,8 @@ using ::testing::StartsWith;
 // A server on a loop of its own thread, on a free port.
 class Running {
  public:
-  explicit Running(Handler handler, Server::Options options = {}) : work_(boost::asio::make_work_guard(loop_)) {
+  explicit Running(Handler handler, Server::Options options = {})
+      : work_(boost::asio::make_work_guard(loop_)) {
     if (options.address.empty()) options.address = "127.0.0.1:0";
     thread_ = std::thread([this] { loop_.run(); });
     OnLoop([&] {
@@ -79,7 +80,9 @@ UniqueFd Connect(int port) {
   return fd;
 }
 
-void Send(const UniqueFd& fd, const std::string& text) { (void)!send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL); }
+void Send(const UniqueFd& fd, const std::string& text) {
+  (void)!send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL);
+}
 
 // Until the other end closes, or `patience` without a byte.
 std::string ReadAll(const UniqueFd& fd, Duration patience = seconds(2)) {
@@ -101,12 +104,15 @@ std::string Get(int port, const std::string& request) {
 }
 
 Handler Echo() {
-  return [](const Request& r, Reply reply) { reply({.status = 200, .body = r.path + "|" + r.Param("q").value_or("-") + "\n"}); };
+  return [](const Request& r, Reply reply) {
+    reply({.status = 200, .body = r.path + "|" + r.Param("q").value_or("-") + "\n"});
+  };
 }
 
 TEST(HttpServer, AnswersGetAndHead) {
   Running server(Echo());
-  const std::string got = Get(server.Port(), "GET /a%20b?x=1&q=%41+c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  const std::string got =
+      Get(server.Port(), "GET /a%20b?x=1&q=%41+c HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
   EXPECT_THAT(got, StartsWith("HTTP/1.1 200 OK\r\n"));
   EXPECT_THAT(got, HasSubstr("\r\n\r\n/a b|A c\n"));
   const std::string head = Get(server.Port(), "HEAD /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
@@ -129,12 +135,15 @@ TEST(HttpServer, KeepsConnectionsAlive) {
 
 TEST(HttpServer, RefusesWhatItDoesNotDo) {
   Running server(Echo());
-  EXPECT_THAT(Get(server.Port(), "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"), StartsWith("HTTP/1.1 405"));
-  EXPECT_THAT(Get(server.Port(), "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"), StartsWith("HTTP/1.1 413"));
+  EXPECT_THAT(Get(server.Port(), "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"),
+              StartsWith("HTTP/1.1 405"));
+  EXPECT_THAT(Get(server.Port(), "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"),
+              StartsWith("HTTP/1.1 413"));
   EXPECT_THAT(Get(server.Port(), "GET /%0d%0aX:y HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 400"));
   EXPECT_THAT(Get(server.Port(), "GET http://evil/ HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 400"));
   EXPECT_THAT(Get(server.Port(), "\x16\x03\x01 rubbish\r\n\r\n"), StartsWith("HTTP/1.1 400"));
-  EXPECT_THAT(Get(server.Port(), "GET / HTTP/1.1\r\nX: " + std::string(9000, 'x') + "\r\n\r\n"), StartsWith("HTTP/1.1 431"));
+  EXPECT_THAT(Get(server.Port(), "GET / HTTP/1.1\r\nX: " + std::string(9000, 'x') + "\r\n\r\n"),
+              StartsWith("HTTP/1.1 431"));
 }
 
 TEST(HttpServer, ASlowSenderIsDropped) {
@@ -168,7 +177,8 @@ TEST(HttpServer, RepliesMayComeFromAnyThread) {
       reply({.status = 200, .body = "from afar"});
     });
   });
-  EXPECT_THAT(Get(server.Port(), "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), HasSubstr("from afar"));
+  EXPECT_THAT(Get(server.Port(), "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              HasSubstr("from afar"));
   for (auto& t : threads) t.join();
 }
 
@@ -181,14 +191,17 @@ TEST(HttpServer, ConnectionsAreBounded) {
   EXPECT_EQ(server.Count().refused_connections, 1u);
   idle.clear();
   std::this_thread::sleep_for(milliseconds(200));
-  EXPECT_THAT(Get(server.Port(), "GET /again HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), HasSubstr("/again"));
+  EXPECT_THAT(Get(server.Port(), "GET /again HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              HasSubstr("/again"));
 }
 
 TEST(HttpServer, ATooLongAnswerBecomesAnError) {
   Server::Options options;
   options.max_answer_bytes = 1000;
-  Running server([](const Request&, Reply reply) { reply({.status = 200, .body = std::string(1001, 'x')}); }, options);
-  EXPECT_THAT(Get(server.Port(), "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), StartsWith("HTTP/1.1 500"));
+  Running server([](const Request&, Reply reply) { reply({.status = 200, .body = std::string(1001, 'x')}); },
+                 options);
+  EXPECT_THAT(Get(server.Port(), "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"),
+              StartsWith("HTTP/1.1 500"));
 }
 
 TEST(HttpServer, UnixSocketsAreOursAloneAndLeftOversAreReplaced) {
@@ -229,7 +242,8 @@ TEST(ParseTarget, IsStrict) {
   EXPECT_EQ(ParseTarget("/a/b")->path, "/a/b");
   EXPECT_EQ(ParseTarget("/?verbose")->Param("verbose"), "");
   EXPECT_FALSE(ParseTarget("/").value().Param("verbose").has_value());
-  for (const char* bad : {"", "a", "*", "/%", "/%4", "/%zz", "/%00", "/?a=%1"}) EXPECT_FALSE(ParseTarget(bad).has_value()) << bad;
+  for (const char* bad : {"", "a", "*", "/%", "/%4", "/%zz", "/%00", "/?a=%1"})
+    EXPECT_FALSE(ParseTarget(bad).has_value()) << bad;
   std::string many = "/?";
   for (int i = 0; i < 33; ++i) many += "a=1&";
   EXPECT_FALSE(ParseTarget(many).has_value());

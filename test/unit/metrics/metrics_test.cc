@@ -21,7 +21,8 @@ TEST(Writer, PrintsTheTextFormat) {
   w.Sample(std::numeric_limits<double>::quiet_NaN());
   w.Sample(-std::numeric_limits<double>::infinity());
   EXPECT_EQ(w.Finish(),
-            "# HELP a_total Help with \\\\ and\\nnewline.\n# TYPE a_total counter\na_total{x=\"q\\\"\\\\\\n\"} 1.5\n"
+            "# HELP a_total Help with \\\\ and\\nnewline.\n# TYPE a_total "
+            "counter\na_total{x=\"q\\\"\\\\\\n\"} 1.5\n"
             "# HELP b B.\n# TYPE b gauge\nb NaN\nb -Inf\n");
   EXPECT_EQ(w.Finish(), "");
 }
@@ -42,7 +43,8 @@ TEST(Histogram, BucketsAreCumulativeAndBoundsAreInside) {
   Writer w;
   h.Write(w, "h", "H.");
   EXPECT_EQ(w.Finish(),
-            "# HELP h H.\n# TYPE h histogram\nh_bucket{le=\"0.1\"} 1\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 3\nh_sum 3.6\nh_count 3\n");
+            "# HELP h H.\n# TYPE h histogram\nh_bucket{le=\"0.1\"} 1\nh_bucket{le=\"1\"} "
+            "2\nh_bucket{le=\"+Inf\"} 3\nh_sum 3.6\nh_count 3\n");
 }
 
 TEST(CounterBy, IsBounded) {

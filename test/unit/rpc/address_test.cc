@@ -6,16 +6,20 @@ namespace mainstay::rpc {
 namespace {
 
 TEST(Address, Dialled) {
-  for (const char* good : {"127.0.0.1:7400", "pg-0.pg.db.svc:7400", "[::1]:7400", "unix:/run/x"}) EXPECT_EQ(CheckAddress(good), "") << good;
-  for (const char* bad : {"", "host", "host:", "host:0", "host:65536", ":7400", "a b:1", "[::1:1", "unix:", "unix:rel", "h\n:1", "h/x:1"}) {
+  for (const char* good : {"127.0.0.1:7400", "pg-0.pg.db.svc:7400", "[::1]:7400", "unix:/run/x"})
+    EXPECT_EQ(CheckAddress(good), "") << good;
+  for (const char* bad : {"", "host", "host:", "host:0", "host:65536", ":7400", "a b:1", "[::1:1",
+                          "unix:", "unix:rel", "h\n:1", "h/x:1"}) {
     EXPECT_NE(CheckAddress(bad), "") << bad;
   }
   EXPECT_NE(CheckAddress("unix:/" + std::string(120, 'x')), "");
 }
 
 TEST(Address, OnlyLoopbackIsListenedOn) {
-  for (const char* good : {"127.0.0.1:0", "127.1.2.3:7400", "localhost:1", "[::1]:1", "unix:/run/x"}) EXPECT_EQ(CheckListenAddress(good), "") << good;
-  for (const char* bad : {"0.0.0.0:7400", "[::]:7400", "10.0.0.1:7400", "127.evil.example:1", "host:1"}) EXPECT_NE(CheckListenAddress(bad), "") << bad;
+  for (const char* good : {"127.0.0.1:0", "127.1.2.3:7400", "localhost:1", "[::1]:1", "unix:/run/x"})
+    EXPECT_EQ(CheckListenAddress(good), "") << good;
+  for (const char* bad : {"0.0.0.0:7400", "[::]:7400", "10.0.0.1:7400", "127.evil.example:1", "host:1"})
+    EXPECT_NE(CheckListenAddress(bad), "") << bad;
 }
 
 }  // namespace

@@ -26,13 +26,21 @@ TEST(AnswerBook, ARepetitionGetsTheSameAnswerAndDoesNothing) {
 TEST(AnswerBook, ForgetsOldAnswersButNeverRunningOnes) {
   AnswerBook book;
   AnswerBook::Verdict v;
-  ASSERT_TRUE(book.Begin("runs", "x", kT0, [](const AdminAnswer&) {}, &v).ok());
-  ASSERT_TRUE(book.Begin("done", "x", kT0, [](const AdminAnswer&) {}, &v).ok());
+  ASSERT_TRUE(book.Begin(
+                      "runs", "x", kT0, [](const AdminAnswer&) {}, &v)
+                  .ok());
+  ASSERT_TRUE(book.Begin(
+                      "done", "x", kT0, [](const AdminAnswer&) {}, &v)
+                  .ok());
   book.Finish("done", {});
   const MonoTime later = kT0 + kKeepAnswers + std::chrono::seconds(1);
-  ASSERT_TRUE(book.Begin("done", "x", later, [](const AdminAnswer&) {}, &v).ok());
+  ASSERT_TRUE(book.Begin(
+                      "done", "x", later, [](const AdminAnswer&) {}, &v)
+                  .ok());
   EXPECT_EQ(v, AnswerBook::Verdict::kNew);
-  ASSERT_TRUE(book.Begin("runs", "x", later, [](const AdminAnswer&) {}, &v).ok());
+  ASSERT_TRUE(book.Begin(
+                      "runs", "x", later, [](const AdminAnswer&) {}, &v)
+                  .ok());
   EXPECT_EQ(v, AnswerBook::Verdict::kRepeated);
 }
 
@@ -40,7 +48,8 @@ TEST(AnswerBook, IsBounded) {
   AnswerBook book;
   AnswerBook::Verdict v;
   const auto nothing = [](const AdminAnswer&) {};
-  for (size_t i = 0; i < kMaxAnswers; ++i) ASSERT_TRUE(book.Begin("id" + std::to_string(i), "x", kT0, nothing, &v).ok());
+  for (size_t i = 0; i < kMaxAnswers; ++i)
+    ASSERT_TRUE(book.Begin("id" + std::to_string(i), "x", kT0, nothing, &v).ok());
   EXPECT_EQ(book.Begin("more", "x", kT0, nothing, &v).code(), absl::StatusCode::kResourceExhausted);
   book.Finish("id0", {});
   EXPECT_TRUE(book.Begin("more", "x", kT0, nothing, &v).ok());

@@ -11,7 +11,13 @@ using ::testing::HasSubstr;
 election::PeerReport Report() {
   election::PeerReport r;
   r.name = "a";
-  r.self = {.name = "a", .incarnation = "a_u_n", .data_nonce = "d", .peer_address = "127.0.0.1:1", .db_address = "127.0.0.1:2", .priority = 7, .no_failover = true};
+  r.self = {.name = "a",
+            .incarnation = "a_u_n",
+            .data_nonce = "d",
+            .peer_address = "127.0.0.1:1",
+            .db_address = "127.0.0.1:2",
+            .priority = 7,
+            .no_failover = true};
   r.record_epoch = 5;
   r.promised = 6;
   r.leads = r.db_running = r.empty = r.can_vote = r.lock_changed = r.take = true;

@@ -54,9 +54,11 @@ election::PeerReport Report() {
   return r;
 }
 
-absl::StatusOr<election::PeerReport> Exchange(PeerClient& peers, const std::string& address, Duration timeout) {
+absl::StatusOr<election::PeerReport> Exchange(PeerClient& peers, const std::string& address,
+                                              Duration timeout) {
   std::promise<absl::StatusOr<election::PeerReport>> done;
-  peers.Report(address, Report(), timeout, [&](absl::StatusOr<election::PeerReport> r) { done.set_value(std::move(r)); });
+  peers.Report(address, Report(), timeout,
+               [&](absl::StatusOr<election::PeerReport> r) { done.set_value(std::move(r)); });
   return done.get_future().get();
 }
 
@@ -68,14 +70,16 @@ TEST(Peers, ExchangeFreezeAndPromise) {
   EXPECT_EQ(report->name, "b");
   EXPECT_EQ(report->record_epoch, 5);
   std::promise<absl::StatusOr<election::FreezeAnswered>> frozen;
-  peers.Freeze(b.server->address(), {.ask = 9, .from = "a", .epoch = 6}, seconds(5), [&](auto r) { frozen.set_value(std::move(r)); });
+  peers.Freeze(b.server->address(), {.ask = 9, .from = "a", .epoch = 6}, seconds(5),
+               [&](auto r) { frozen.set_value(std::move(r)); });
   const auto f = frozen.get_future().get();
   ASSERT_TRUE(f.ok()) << f.status();
   EXPECT_EQ(f->ask, 9u);
   EXPECT_EQ(f->position.offset, 0x5000060u);
   EXPECT_THAT(f->known, ::testing::ElementsAre("a", "b"));
   std::promise<absl::StatusOr<election::PromiseAnswered>> promised;
-  peers.Promise(b.server->address(), {.ask = 10, .from = "a", .epoch = 6}, seconds(5), [&](auto r) { promised.set_value(std::move(r)); });
+  peers.Promise(b.server->address(), {.ask = 10, .from = "a", .epoch = 6}, seconds(5),
+                [&](auto r) { promised.set_value(std::move(r)); });
   EXPECT_TRUE(promised.get_future().get()->promised);
 }
 
@@ -92,7 +96,8 @@ TEST(Peers, AMuteAgentCostsTheTimeoutAndNoMore) {
   b.port.silent = true;
   PeerClient peers(Direct());
   const MonoTime began = BootClock().Now();
-  EXPECT_EQ(Exchange(peers, b.server->address(), milliseconds(300)).status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(Exchange(peers, b.server->address(), milliseconds(300)).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
   EXPECT_LT(BootClock().Now() - began, seconds(2));
 }
 
@@ -176,9 +181,11 @@ TEST(Admin, EveryVerbArrivesAsItself) {
 TEST(Admin, TheSameIdIsDoneOnce) {
   Agent a("a");
   AdminClient client(a.server->address());
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(client.Call(Command(AdminVerb::kPause, "same-id-1"), {}, seconds(5)).ok());
+  for (int i = 0; i < 3; ++i)
+    EXPECT_TRUE(client.Call(Command(AdminVerb::kPause, "same-id-1"), {}, seconds(5)).ok());
   EXPECT_EQ(a.port.commands().size(), 1u);
-  EXPECT_EQ(client.Call(Command(AdminVerb::kResume, "same-id-1"), {}, seconds(5)).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(client.Call(Command(AdminVerb::kResume, "same-id-1"), {}, seconds(5)).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST(Admin, ExpectationsAreChecked) {
@@ -195,30 +202,41 @@ TEST(Admin, ExpectationsAreChecked) {
   EXPECT_THAT(reply->message(), HasSubstr("expected b to lead"));
   meta.set_expected_leader("a");
   meta.set_expected_epoch(6);
-  EXPECT_EQ(client.Call(Command(AdminVerb::kSwitchover, "expect-02"), meta, seconds(5))->status(), v1::ADMIN_STATUS_REFUSED);
+  EXPECT_EQ(client.Call(Command(AdminVerb::kSwitchover, "expect-02"), meta, seconds(5))->status(),
+            v1::ADMIN_STATUS_REFUSED);
   meta.set_expected_epoch(7);
-  EXPECT_EQ(client.Call(Command(AdminVerb::kSwitchover, "expect-03"), meta, seconds(5))->status(), v1::ADMIN_STATUS_DONE);
+  EXPECT_EQ(client.Call(Command(AdminVerb::kSwitchover, "expect-03"), meta, seconds(5))->status(),
+            v1::ADMIN_STATUS_DONE);
 }
 
 TEST(Admin, BadRequestsNeverReachTheLoop) {
   Agent a("a");
   AdminClient client(a.server->address());
-  EXPECT_EQ(client.Call(Command(AdminVerb::kPause, ""), {}, seconds(5)).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(client.Call(Command(AdminVerb::kSwitchover, "bad-00001", "B\n"), {}, seconds(5)).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(client.Call(Command(AdminVerb::kForget, "bad-00002", ""), {}, seconds(5)).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(client.Call(Command(AdminVerb::kRestart, "bad-00003", "b"), {}, seconds(5)).status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(client.Call(Command(AdminVerb::kPause, "bad-00004"), {}, std::chrono::hours(1)).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(client.Call(Command(AdminVerb::kPause, ""), {}, seconds(5)).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(client.Call(Command(AdminVerb::kSwitchover, "bad-00001", "B\n"), {}, seconds(5)).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(client.Call(Command(AdminVerb::kForget, "bad-00002", ""), {}, seconds(5)).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(client.Call(Command(AdminVerb::kRestart, "bad-00003", "b"), {}, seconds(5)).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(client.Call(Command(AdminVerb::kPause, "bad-00004"), {}, std::chrono::hours(1)).status().code(),
+            absl::StatusCode::kInvalidArgument);
   EXPECT_TRUE(a.port.commands().empty());
 }
 
 TEST(Admin, ALateAnswerAfterTheCallersDeadlineHarmsNobody) {
   Agent a("a");
   std::function<void(AdminAnswer)> kept;
-  a.port.on_submit = [&](const AdminCommand&, std::function<void(AdminAnswer)> done) { kept = std::move(done); };
+  a.port.on_submit = [&](const AdminCommand&, std::function<void(AdminAnswer)> done) {
+    kept = std::move(done);
+  };
   AdminClient client(a.server->address());
-  EXPECT_EQ(client.Call(Command(AdminVerb::kPause, "late-0001"), {}, milliseconds(200)).status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(client.Call(Command(AdminVerb::kPause, "late-0001"), {}, milliseconds(200)).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
   kept({election::AdminStatus::kDone, "late"});
-  const auto again = client.Call(Command(AdminVerb::kPause, "late-0001"), {}, seconds(5));  // who asks again learns it
+  const auto again =
+      client.Call(Command(AdminVerb::kPause, "late-0001"), {}, seconds(5));  // who asks again learns it
   ASSERT_TRUE(again.ok());
   EXPECT_EQ(again->message(), "late");
 }
@@ -251,10 +269,13 @@ TEST(Admin, TheServersEndEndsWatchers) {
   std::promise<void> first;
   std::atomic<bool> told{false};
   std::thread watcher([&] {
-    client.Watch(false, milliseconds(100), seconds(60), [&](const v1::Status&) {
-      if (!told.exchange(true)) first.set_value();
-      return true;
-    }).IgnoreError();
+    client
+        .Watch(false, milliseconds(100), seconds(60),
+               [&](const v1::Status&) {
+                 if (!told.exchange(true)) first.set_value();
+                 return true;
+               })
+        .IgnoreError();
   });
   first.get_future().wait();
   const MonoTime began = BootClock().Now();
@@ -283,8 +304,12 @@ TEST(Listening, UnixSocketsArePrivateAndNotStolen) {
     ASSERT_EQ(stat(path.c_str(), &st), 0);
     EXPECT_EQ(st.st_mode & 0777, 0600u);
     FakePort port("x");
-    EXPECT_EQ(Server::Start({.address = "unix:" + path, .cluster = "demo", .member = "x", .port = &port, .audit = nullptr}).status().code(),
-              absl::StatusCode::kAlreadyExists);
+    EXPECT_EQ(
+        Server::Start(
+            {.address = "unix:" + path, .cluster = "demo", .member = "x", .port = &port, .audit = nullptr})
+            .status()
+            .code(),
+        absl::StatusCode::kAlreadyExists);
     EXPECT_TRUE(AdminClient("unix:" + path).GetStatus(false, seconds(2)).ok());
   }
   unlink(path.c_str());
@@ -294,8 +319,12 @@ TEST(Listening, UnixSocketsArePrivateAndNotStolen) {
 TEST(Listening, PortsAreNotSharedAndOthersThanLoopbackRefused) {
   Agent a("a");
   FakePort port("x");
-  EXPECT_FALSE(Server::Start({.address = a.server->address(), .cluster = "demo", .member = "x", .port = &port, .audit = nullptr}).ok());
-  const auto open = Server::Start({.address = "0.0.0.0:0", .cluster = "demo", .member = "x", .port = &port, .audit = nullptr});
+  EXPECT_FALSE(
+      Server::Start(
+          {.address = a.server->address(), .cluster = "demo", .member = "x", .port = &port, .audit = nullptr})
+          .ok());
+  const auto open = Server::Start(
+      {.address = "0.0.0.0:0", .cluster = "demo", .member = "x", .port = &port, .audit = nullptr});
   EXPECT_EQ(open.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(open.status().message()), HasSubstr("mTLS"));
 }

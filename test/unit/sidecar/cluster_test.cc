@@ -50,7 +50,8 @@ TEST(Cluster, AnIdleClusterStaysAsItIs) {
   c.loop().RunFor(seconds(120));
   EXPECT_EQ(c.Primary(), primary);
   EXPECT_LE(c.driver(primary).journal().decided(), decided + 2) << c.Dump();
-  // Turns of all three loops, with 100/s each from the test's own watch of the lock: what is left must be few.
+  // Turns of all three loops, with 100/s each from the test's own watch of the lock: what is left must be
+  // few.
   EXPECT_LT((c.loop().turns() - turns) / 120 / 3, 100 + 40U);
 }
 
@@ -131,7 +132,8 @@ TEST(Cluster, SwitchoverThereAndBack) {
     const MonoTime begin = c.loop().Now();
     const rpc::AdminAnswer answer = c.Ask(from, rpc::AdminVerb::kSwitchover, to);
     EXPECT_TRUE(answer.status == AdminStatus::kDone || answer.status == AdminStatus::kAccepted)
-        << ToString(answer.status) << " " << answer.message << "\n" << c.Dump();
+        << ToString(answer.status) << " " << answer.message << "\n"
+        << c.Dump();
     ASSERT_TRUE(c.loop().RunUntilTrue(seconds(10), [&] { return c.Primary() == to; })) << c.Dump();
     EXPECT_LE(c.loop().Now() - begin, milliseconds(500)) << i;
     ASSERT_TRUE(c.WaitConverged(3, seconds(60))) << c.Dump();

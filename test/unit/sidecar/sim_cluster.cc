@@ -20,20 +20,23 @@ class SimLink : public PeerLink {
   SimLink(SimCluster* cluster, Name self) : cluster_(cluster), self_(std::move(self)) {}
   void Report(const std::string& address, const election::PeerReport& report, Duration timeout,
               Done<election::PeerReport> done) override {
-    Call<election::PeerReport>(address, timeout, std::move(done),
-                               [report](Driver& d, std::function<void(election::PeerReport)> reply) { d.OnReport(report, reply); });
+    Call<election::PeerReport>(
+        address, timeout, std::move(done),
+        [report](Driver& d, std::function<void(election::PeerReport)> reply) { d.OnReport(report, reply); });
   }
   void Freeze(const std::string& address, const election::FreezeAsked& asked, Duration timeout,
               Done<election::FreezeAnswered> done) override {
-    Call<election::FreezeAnswered>(
-        address, timeout, std::move(done),
-        [asked](Driver& d, std::function<void(election::FreezeAnswered)> reply) { d.OnFreeze(asked, std::move(reply)); });
+    Call<election::FreezeAnswered>(address, timeout, std::move(done),
+                                   [asked](Driver& d, std::function<void(election::FreezeAnswered)> reply) {
+                                     d.OnFreeze(asked, std::move(reply));
+                                   });
   }
   void Promise(const std::string& address, const election::PromiseAsked& asked, Duration timeout,
                Done<election::PromiseAnswered> done) override {
-    Call<election::PromiseAnswered>(
-        address, timeout, std::move(done),
-        [asked](Driver& d, std::function<void(election::PromiseAnswered)> reply) { d.OnPromise(asked, std::move(reply)); });
+    Call<election::PromiseAnswered>(address, timeout, std::move(done),
+                                    [asked](Driver& d, std::function<void(election::PromiseAnswered)> reply) {
+                                      d.OnPromise(asked, std::move(reply));
+                                    });
   }
   void Keep(const std::vector<std::string>&) override {}
 
@@ -66,7 +69,9 @@ class SimLink : public PeerLink {
 }  // namespace
 
 SimCluster::SimCluster(Options options)
-    : options_(options), world_(std::make_shared<engine::FakeWorld>(&loop_)), cell_(std::make_shared<lease::MemoryCell>()) {
+    : options_(options),
+      world_(std::make_shared<engine::FakeWorld>(&loop_)),
+      cell_(std::make_shared<lease::MemoryCell>()) {
   for (int i = 0; i < options_.members; ++i) {
     auto node = std::make_unique<Node>();
     node->name = std::string(1, static_cast<char>('a' + i));
@@ -126,7 +131,8 @@ void SimCluster::StartAgent(const Name& name) {
   n.name = name;
   n.address = old.address;
   n.generation = old.generation + 1;
-  n.store = std::make_shared<lease::FaultStore>(std::make_unique<lease::MemoryStore>(cell_), lease::Faults(), 7 + name[0]);
+  n.store = std::make_shared<lease::FaultStore>(std::make_unique<lease::MemoryStore>(cell_), lease::Faults(),
+                                                7 + name[0]);
   n.engine = std::make_unique<engine::FakeEngine>(world_, name, "db:" + name);
   n.fence = old.fence != nullptr ? std::move(old.fence) : std::make_unique<SimFence>(&loop_, world_, name);
   n.store_worker = std::make_unique<SimWorker>(&loop_, milliseconds(2));
@@ -240,7 +246,8 @@ bool SimCluster::Converged(size_t members) {
   const election::State& s = driver(primary).state();
   size_t streaming = 0;
   for (const auto& b : s.standbys) streaming += b.streaming ? 1 : 0;
-  const bool voters = s.set->durability == election::Durability::kAsync || s.view->voters.size() + 1 >= members;
+  const bool voters =
+      s.set->durability == election::Durability::kAsync || s.view->voters.size() + 1 >= members;
   return streaming + 1 >= members && voters && s.view->members.size() >= members;
 }
 
@@ -277,7 +284,8 @@ bool SimCluster::HasAll(const Name& name) {
   return true;
 }
 
-rpc::AdminAnswer SimCluster::Ask(const Name& at, rpc::AdminVerb verb, const Name& target, Duration bound, std::string id) {
+rpc::AdminAnswer SimCluster::Ask(const Name& at, rpc::AdminVerb verb, const Name& target, Duration bound,
+                                 std::string id) {
   rpc::AdminCommand command;
   command.id = id.empty() ? "request-" + std::to_string(next_request_++) : id;
   command.verb = verb;

@@ -1,4 +1,5 @@
-// Three real drivers with the real core in one simulated process: fake databases, memory lock, a network that can be cut.
+// Three real drivers with the real core in one simulated process: fake databases, memory lock, a network that
+// can be cut.
 //
 // Thread rules: one thread.
 #ifndef MAINSTAY_TEST_UNIT_SIDECAR_SIM_CLUSTER_H_
@@ -120,19 +121,21 @@ class SimCluster {
   std::vector<election::Name> names() const;
 
   void StartAll();
-  void StartAgent(const election::Name& name);  // also: restart under the same name
-  void StopAgent(const election::Name& name);   // kill -9 of the agent
-  void KillNode(const election::Name& name);    // agent, shim, database
-  void Freeze(const election::Name& name);      // SIGSTOP of the agent, for ever
+  void StartAgent(const election::Name& name);                           // also: restart under the same name
+  void StopAgent(const election::Name& name);                            // kill -9 of the agent
+  void KillNode(const election::Name& name);                             // agent, shim, database
+  void Freeze(const election::Name& name);                               // SIGSTOP of the agent, for ever
   void Cut(const election::Name& a, const election::Name& b, bool cut);  // agents and replication
 
-  // The one member that is primary by its own and the database's word; "" when there is none or more than one.
+  // The one member that is primary by its own and the database's word; "" when there is none or more than
+  // one.
   election::Name Primary();
   bool Converged(size_t members);  // a primary, and so many standbys that stream from it
   // Runs until there is a primary other than `not_this`. The time it took.
   std::optional<Duration> WaitPrimary(Duration bound, const election::Name& not_this = "");
   bool WaitConverged(size_t members, Duration bound);
-  // Writes at the primary each ms while time passes; checks in each ms that at most one database can acknowledge.
+  // Writes at the primary each ms while time passes; checks in each ms that at most one database can
+  // acknowledge.
   void Load(Duration d);
   // Everything acknowledged is at `name`, in order.
   bool HasAll(const election::Name& name);

@@ -1,4 +1,5 @@
-// A loop and a worker with simulated time, for tests of what runs on the loop: the same run every time, and no waiting.
+// A loop and a worker with simulated time, for tests of what runs on the loop: the same run every time, and
+// no waiting.
 //
 // Thread rules: one thread.
 #ifndef MAINSTAY_TEST_UNIT_SIDECAR_SIM_LOOP_H_
