@@ -19,7 +19,8 @@ inline constexpr int kMaxNodes = 7;
 // name, default
 #define MAINSTAY_SIM_FIELDS(X)                                                                               \
   X(seed, 1)                                                                                                 \
-  X(members, 3) X(initial, 3) X(durability, 1) X(takeover, 0) X(sync_count, 1) X(failsafe, 1) X(fast, 0)     \
+  X(members, 3)                                                                                              \
+  X(initial, 3) X(durability, 1) X(takeover, 0) X(sync_count, 1) X(failsafe, 1) X(fast, 0)                   \
       X(faults_ms, 60000) X(rate_ppm, 0) X(msg_us, 500) X(msg_loss_pm, 0) X(msg_dup_pm, 0) X(msg_slow_pm, 0) \
           X(store_us, 3000) X(store_lost_pm, 0) X(store_mute_pm, 0) X(store_zombie_pm, 0) X(store_409_pm, 0) \
               X(store_slow_pm, 0) X(watch_us, 5000) X(watch_loss_pm, 0) X(wal_us, 400) X(wal_slow_pm, 0)     \
@@ -29,13 +30,14 @@ inline constexpr int kMaxNodes = 7;
 
 // What can go wrong. `target` and `dur_ms` of the fault say where and for how long; `r` is its private
 // randomness.
-#define MAINSTAY_SIM_FAULTS(X)                                                                               \
-  X(agent_pause)                                                                                             \
-  X(shim_pause) X(db_pause) X(machine_pause) X(agent_crash) X(crash_mid) X(pause_mid) X(db_crash)            \
-      X(node_death) X(wipe) X(cut_pair) X(isolate) X(cut_store) X(store_down) X(store_slow) X(store_mute)    \
-          X(store_zombie) X(watch_broken) X(delete_lock) X(edit_lock) X(restore_lock) X(net_bad) X(wal_slow) \
-              X(engine_bad) X(switchover) X(failover) X(failover_force) X(pause) X(resume) X(durability)     \
-                  X(fence) X(forget) X(shutdown) X(add_member) X(tags)
+#define MAINSTAY_SIM_FAULTS(X)                                                                             \
+  X(agent_pause)                                                                                           \
+  X(shim_pause)                                                                                            \
+  X(db_pause) X(machine_pause) X(agent_crash) X(crash_mid) X(pause_mid) X(db_crash) X(node_death) X(wipe)  \
+      X(cut_pair) X(isolate) X(cut_store) X(store_down) X(store_slow) X(store_mute) X(store_zombie)        \
+          X(watch_broken) X(delete_lock) X(edit_lock) X(restore_lock) X(net_bad) X(wal_slow) X(engine_bad) \
+              X(switchover) X(failover) X(failover_force) X(pause) X(resume) X(durability) X(fence)        \
+                  X(forget) X(shutdown) X(add_member) X(tags)
 
 enum class FaultKind : uint8_t {
 #define X(n) n,
@@ -47,10 +49,11 @@ inline constexpr int kFaultKinds = static_cast<int>(FaultKind::kCount);
 const char* ToString(FaultKind kind);
 
 // Moments that a fault can be aimed at.
-#define MAINSTAY_SIM_MOMENTS(X)                                                                           \
-  X(none)                                                                                                 \
-  X(freeze_sent) X(frozen) X(acquire_sent) X(acquired) X(promoting) X(opened) X(sync_set) X(sync_settled) \
-      X(voters_changed) X(stopping) X(released) X(fence_killed) X(renew_sent) X(lost_lock)
+#define MAINSTAY_SIM_MOMENTS(X)                                                                              \
+  X(none)                                                                                                    \
+  X(freeze_sent)                                                                                             \
+  X(frozen) X(acquire_sent) X(acquired) X(promoting) X(opened) X(sync_set) X(sync_settled) X(voters_changed) \
+      X(stopping) X(released) X(fence_killed) X(renew_sent) X(lost_lock)
 
 enum class Moment : uint8_t {
 #define X(n) n,
