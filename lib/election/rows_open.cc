@@ -139,7 +139,6 @@ void ActCrashFailover(Context& c) {
   s.reopen_tries = 0;
   SetPhase(c, Phase::kReleasing);
   s.next_attempt = c.now + c.set().freeze_wait * 2;
-  if (!Mistake(M::kReleaseBeforeStop)) return;
 }
 void ActReopen(Context& c) {
   State& s = c.s;

@@ -103,10 +103,6 @@ std::optional<Cause> PresentCause(const State& s, MonoTime now, MonoTime* since)
   return std::nullopt;
 }
 
-struct Found {
-  const FreezeAnswered* answer;
-};
-
 bool Better(const State& s, const FreezeAnswered& a, const FreezeAnswered& b, bool by_lineage) {
   if (by_lineage && a.position.lineage != b.position.lineage) return a.position.lineage > b.position.lineage;
   if (a.position.offset != b.position.offset) return a.position.offset > b.position.offset;
