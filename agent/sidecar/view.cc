@@ -154,7 +154,7 @@ void FillWarnings(const State& s, const ViewExtras& extras, MonoTime now, rpc::S
   }
   if (v->leader.empty() && s.lock != election::LockView::kUnread) {
     warn(std::string("There is no primary. ") +
-         (*s.blocked != '\0' ? "`mainstay why` tells what is missing." : ""));
+         (s.attempt.verdict.empty() ? "" : "Not taken over: " + s.attempt.verdict + "."));
   }
   if (s.db.verdict == election::Verdict::kHung)
     warn("The database is hung: it runs but does not prove that it writes.");

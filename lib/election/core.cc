@@ -22,6 +22,7 @@ bool Fire(Context& c) {
       c.out.push_back(Decision{row.id, row.sentence, ""});
     }
     row.action(c);
+    c.verdict.reset();
     if (!row.quiet) std::get<Decision>(c.out[at]).facts = std::move(c.facts);
     return true;
   }
@@ -71,7 +72,7 @@ State Start(std::shared_ptr<const Settings> settings, Memory memory, MonoTime no
 
 Result Step(State state, const Event& event, MonoTime now) {
   Result r;
-  Context c{state, now, r.actions, {}};
+  Context c{state, now, r.actions, {}, {}};
   Ingest(c, event);
   for (int i = 0; i < kMaxRowsPerStep && Fire(c); ++i) {
   }

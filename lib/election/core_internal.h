@@ -2,6 +2,7 @@
 #ifndef MAINSTAY_LIB_ELECTION_CORE_INTERNAL_H_
 #define MAINSTAY_LIB_ELECTION_CORE_INTERNAL_H_
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,11 +15,20 @@
 
 namespace mainstay::election {
 
+enum class Judgement : uint8_t { kWait, kTake, kOther, kBlocked };
+struct Ruling {
+  Judgement judgement = Judgement::kWait;
+  Name best;
+  std::string why;
+};
+
 struct Context {
   State& s;
   MonoTime now;
   std::vector<Action>& out;
   std::string facts;  // of the row that fires, for its Decision
+  // Judge() of this state, asked for by several rows: thrown away when a row has changed the state.
+  mutable std::optional<Ruling> verdict;
 
   const Settings& set() const { return *s.set; }
 };
@@ -77,16 +87,11 @@ bool SafeSets(int32_t k, int32_t q, const std::vector<Name>& voters, const std::
 SyncStep NextSyncStep(const State& s, MonoTime now);
 SyncNames OpeningSync(const State& s);  // with what a database is opened
 std::vector<Member> SyncPeers(const State& s);
-std::string SyncKey(const State& s, const SyncNames& sync);
+// What the database's names stand for: they are made of the epoch and the standbys' data.
+std::string SyncKey(Epoch epoch, const SyncNames& sync, const std::vector<Member>& peers);
 
 // ---- taking over (takeover.cc), rules Q1-Q4, S5-S7 ----
-enum class Judgement : uint8_t { kWait, kTake, kOther, kBlocked };
-struct Verdict_ {
-  Judgement judgement = Judgement::kWait;
-  Name best;
-  std::string why;
-};
-Verdict_ Judge(const State& s, MonoTime now);
+const Ruling& Judge(const Context& c);
 bool MayLead(const State& s, MonoTime now);
 // The cause for which this member may try now; nothing when there is none.
 std::optional<Cause> TakeoverCause(const State& s, MonoTime now, MonoTime* since);
@@ -97,6 +102,7 @@ Record AcquiredRecord(const Context& c);
 void AddHolderRows(std::vector<Row>* t);
 bool Dead(const State& s);        // the own database is known to be gone
 bool MayWrite(const Context& c);  // a write to the lock is allowed now (R2)
+bool Proven(const Context& c);    // the own database proved lately that it works
 void GiveUp(Context& c);          // kill the database, then give the lock up
 void AddOpenRows(std::vector<Row>* t);
 void AddAdminRows(std::vector<Row>* t);

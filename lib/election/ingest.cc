@@ -77,6 +77,12 @@ void See(Context& c, const std::string& version, const Record& record, bool read
     SeeDamaged(c, version, std::move(doubt));
     return;
   }
+  // Another primary, or this one has opened its database: what failed before (to follow it) may work now.
+  if (s.view == nullptr || s.view->epoch != record.epoch || s.view->base != record.base ||
+      s.view->cluster_id != record.cluster_id) {
+    s.engine_failures = 0;
+    s.engine_retry = std::min(s.engine_retry, c.now);
+  }
   s.read_at = read ? c.now : s.read_at;
   s.must_read = false;
   s.lock = LockView::kPresent;
@@ -220,7 +226,7 @@ void Opened(Context& c, const EngineDone& e, const Engine& op) {
   s.open_epoch = op.epoch;
   s.open_failed = false;
   s.applied = op.sync;
-  s.applied_key = SyncKey(s, op.sync);
+  s.applied_key = SyncKey(op.epoch, op.sync, op.peers);
   s.settled_at = e.offset;
   s.standbys.clear();
   s.frozen = false;
@@ -267,7 +273,8 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
       break;
     case EngineOp::kSetSync:
       s.applied = op.sync;
-      s.applied_key = SyncKey(s, op.sync);
+      // By what was known when it was asked for: a member's new data may have come into the record meanwhile.
+      s.applied_key = SyncKey(op.epoch, op.sync, op.peers);
       s.settled_at = e.offset;
       break;
     case EngineOp::kStop:

@@ -162,6 +162,12 @@ void IngestPeer(Context& c, const PeerReport& e) {
 
 namespace {
 
+// The holder said lately that it leads.
+bool PrimarySeen(const Context& c) {
+  return std::any_of(c.s.peers.begin(), c.s.peers.end(),
+                     [&](const Peer& p) { return p.report.leads && PeerFresh(c.s, p, c.now); });
+}
+
 // Requests that only the holder can carry out.
 std::string RefuseHolderRequest(const Context& c, const AdminAsked& e) {
   const State& s = c.s;
@@ -222,9 +228,9 @@ void IngestAdmin(Context& c, const AdminAsked& e) {
       return;
     }
     case AdminKind::kResume:
-      // A paused cluster without a primary: nobody else could write "resumed" than whoever takes over for it.
-      if (!s.lead && Present(s) && s.view->paused &&
-          (s.view->release.released || c.now - s.seen_at >= LeaseWait(s))) {
+      // A paused cluster without a primary: nobody else could write "resumed" than whoever takes over for it,
+      // when the lease has run out.
+      if (!s.lead && Present(s) && s.view->paused && !PrimarySeen(c)) {
         s.forced_until = c.now + LeaseWait(s) * 3;
         s.forced_loss = false;
         s.admin = e;

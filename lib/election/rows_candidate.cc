@@ -20,11 +20,11 @@ void ActMoved(Context& c) {
 }
 
 bool Takes(const Context& c) {
-  return StoreIdle(c.s) && EngineIdle(c.s) && Judge(c.s, c.now).judgement == Judgement::kTake;
+  return StoreIdle(c.s) && EngineIdle(c.s) && Judge(c).judgement == Judgement::kTake;
 }
 void ActTake(Context& c) {
   State& s = c.s;
-  c.facts = "epoch " + std::to_string(s.attempt.epoch) + "; " + Judge(s, c.now).why;
+  c.facts = "epoch " + std::to_string(s.attempt.epoch) + "; " + Judge(c).why;
   // Alone on a missing record: with every known member frozen for this candidate nobody else can act; else L
   // must pass first.
   const bool sync = SyncMode(s) && c.set().database;
@@ -36,10 +36,10 @@ void ActTake(Context& c) {
   Write(c, std::move(r), Purpose::kAcquire);
 }
 
-bool Other(const Context& c) { return Judge(c.s, c.now).judgement == Judgement::kOther; }
+bool Other(const Context& c) { return Judge(c).judgement == Judgement::kOther; }
 void ActOther(Context& c) {
   State& s = c.s;
-  const Verdict_ v = Judge(s, c.now);
+  const Ruling v = Judge(c);
   c.facts = v.best + " is ahead; " + v.why;
   c.out.push_back(Notify{v.best, false, true});
   SetPhase(c, Phase::kReplica);
@@ -47,10 +47,10 @@ void ActOther(Context& c) {
   s.frozen_since = c.now;
 }
 
-bool Blocked(const Context& c) { return Judge(c.s, c.now).judgement == Judgement::kBlocked; }
+bool Blocked(const Context& c) { return Judge(c).judgement == Judgement::kBlocked; }
 void ActBlocked(Context& c) {
   State& s = c.s;
-  const Verdict_ v = Judge(s, c.now);
+  const Ruling v = Judge(c);
   c.facts = v.why;
   s.attempt.verdict = v.why;
   s.attempt.ask = 0;

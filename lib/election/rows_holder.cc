@@ -50,7 +50,10 @@ void ActForeign(Context& c) {
 bool Expired(const Context& c) { return c.s.lead && c.now >= c.s.permit_until; }
 void ActExpired(Context& c) {
   c.facts = "last renewal sent " + Seconds(c.now - c.s.renewed_at) + " ago";
+  const bool proven = Proven(c);
   Fall(c);
+  // A database that could not prove itself is not the one to lead next: the others have the lease's duration.
+  if (!proven) c.s.next_attempt = c.now + LeaseWait(c.s);
   c.s.must_read = true;  // R2: read before any write
   if (Mistake(M::kFastPath)) c.s.must_read = false;
 }

@@ -10,16 +10,17 @@ bool MayWrite(const Context& c) {
   return StoreIdle(s) && (Permitted(s, c.now) || s.phase == Phase::kProbation) && !s.must_read && ViewMine(s);
 }
 
-namespace {
-
-constexpr uint32_t kActing = In(Phase::kOpening, Phase::kPrimary, Phase::kHandover);
-
-// ---- renewal ----
 bool Proven(const Context& c) {
   const State& s = c.s;
   if (!c.set().database || s.phase != Phase::kPrimary || s.view->paused) return true;
   return !Dead(s) && s.db.verdict != Verdict::kHung && c.now - s.db.at < c.set().validity;
 }
+
+namespace {
+
+constexpr uint32_t kActing = In(Phase::kOpening, Phase::kPrimary, Phase::kHandover);
+
+// ---- renewal ----
 bool RenewDue(const Context& c) { return MayWrite(c) && c.now >= c.s.next_renew && Proven(c); }
 void ActRenew(Context& c) { Write(c, NextRecord(c), Purpose::kRenew); }
 
@@ -89,7 +90,9 @@ bool SyncBase(const Context& c) {
          !s.must_read && !s.sync_uncertain && c.now >= s.engine_retry && s.open_epoch != 0 && !s.shutdown &&
          s.db.state == DbState::kRunning;
 }
-bool SyncReapply(const Context& c) { return SyncBase(c) && c.s.applied_key != SyncKey(c.s, c.s.applied); }
+bool SyncReapply(const Context& c) {
+  return SyncBase(c) && c.s.applied_key != SyncKey(c.s.view->epoch, c.s.applied, SyncPeers(c.s));
+}
 void StartSetSync(Context& c, SyncNames names) {
   Engine op;
   op.op = EngineOp::kSetSync;

@@ -134,7 +134,6 @@ struct State {
   // ---- taking over ----
   Attempt attempt;
   MonoTime next_attempt;  // back-off
-  MonoTime confirmed_at;  // last read made for a takeover
   bool take_hint = false;
   int attempts = 0;
   MonoTime forced_until;  // an administrator's failover is wanted until then
@@ -156,7 +155,6 @@ struct State {
   int handover_step = 0;         // 0 checkpoint, 1 stopping
   bool give_up = false;          // Stepdown ends in Releasing (we still hold the lock), not in Replica
   const char* last_reason = "";  // row id, for history
-  const char* blocked = "";      // why there is no takeover now (row id), so that it is told once
 };
 
 }  // namespace mainstay::election

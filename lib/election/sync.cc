@@ -27,7 +27,9 @@ bool Eligible(const State& s, const Name& name) {
 Names Target(const State& s, MonoTime now) {
   Names out;
   for (const auto& h : s.standbys) {
-    if (!Eligible(s, h.name)) continue;
+    // Without the mark of its data in the record the database would be told a name under which nobody
+    // answers.
+    if (!Eligible(s, h.name) || s.view->FindMember(h.name)->data_nonce.empty()) continue;
     const bool in = s.view->HasVoter(h.name) || Contains(s.applied.names, h.name);
     if (h.streaming || (in && !h.bad_since.is_never() && now - h.bad_since < s.set->sync_patience))
       out.push_back(h.name);
@@ -167,13 +169,14 @@ std::vector<Member> SyncPeers(const State& s) {
   return out;
 }
 
-std::string SyncKey(const State& s, const SyncNames& sync) {
-  if (s.view == nullptr) return "";
-  std::string key = std::to_string(s.view->epoch) + "/" + std::to_string(sync.k);
+std::string SyncKey(Epoch epoch, const SyncNames& sync, const std::vector<Member>& peers) {
+  std::string key = std::to_string(epoch) + "/" + std::to_string(sync.k);
   for (const Name& n : sync.names) {
-    const Member* m = s.view->FindMember(n);
-    key += " " + n + ":" + (m == nullptr ? "" : m->data_nonce);
+    auto m = std::find_if(peers.begin(), peers.end(), [&](const Member& p) { return p.name == n; });
+    key += " " + n + ":" + (m == peers.end() ? "" : m->data_nonce);
   }
+  // Who is a member at all decides which logs the database keeps (PostgreSQL: slots).
+  for (const Member& p : peers) key += "," + p.name;
   return key;
 }
 

@@ -69,16 +69,29 @@ bool SelfComplete(const State& s) {
   return r.release.released && r.release.complete && mine.offset >= r.release.final.offset;
 }
 
+// A switchover handed the lock over to this member: the others wait for it, it waits for nobody.
+bool Chosen(const State& s) {
+  return Present(s) && s.view->release.released && s.view->pending.has_value() &&
+         s.view->pending->target == s.set->self.name;
+}
+
 std::optional<Cause> PresentCause(const State& s, MonoTime now, MonoTime* since) {
   const Record& r = *s.view;
   const bool own = r.release.from == s.set->self.name || r.holder_name == s.set->self.name;
-  const bool wanted = r.pending.has_value() && r.pending->target == s.set->self.name;
+  const bool wanted = Chosen(s);
   const MonoTime expiry = s.seen_at + LeaseWait(s);
   if (now < s.forced_until && (r.release.released || now >= expiry)) {
     *since = s.seen_at;
     return Cause::kForced;
   }
-  if (r.paused && !(r.release.released && wanted)) return std::nullopt;
+  // Pause keeps everybody from taking over; it does not keep the recorded primary, come back from a restart
+  // of its node with the very data of this reign, from going on.
+  const bool home = r.holder_name == s.set->self.name && s.memory.held == r.epoch && !r.release.released;
+  if (r.paused && home && now >= expiry) {
+    *since = expiry;
+    return Cause::kExpired;
+  }
+  if (r.paused && !wanted) return std::nullopt;
   if (r.release.released) {
     *since = s.seen_at;
     if (!wanted && r.pending.has_value() && !r.pending->target.empty()) *since += s.set->freeze_wait;
@@ -149,8 +162,8 @@ std::string Told(const std::vector<FreezeAnswered>& answers) {
 }
 
 // The best of those that satisfy `counts`; itself wins when it is the best.
-Verdict_ Best(const State& s, const std::vector<FreezeAnswered>& answers, bool by_lineage,
-              const std::vector<const FreezeAnswered*>& counted) {
+Ruling Best(const State& s, const std::vector<FreezeAnswered>& answers, bool by_lineage,
+            const std::vector<const FreezeAnswered*>& counted) {
   const FreezeAnswered* best = nullptr;
   uint64_t longest = 0;
   for (const FreezeAnswered* a : counted) {
@@ -167,7 +180,7 @@ Verdict_ Best(const State& s, const std::vector<FreezeAnswered>& answers, bool b
   return {Judgement::kOther, best->from, Told(answers)};
 }
 
-Verdict_ JudgeLost(const State& s, const std::vector<FreezeAnswered>& all, bool over) {
+Ruling JudgeLost(const State& s, const std::vector<FreezeAnswered>& all, bool over) {
   std::vector<const FreezeAnswered*> counted;
   std::vector<Name> known = s.memory.known;
   Insert(&known, s.set->self.name);
@@ -190,7 +203,7 @@ Verdict_ JudgeLost(const State& s, const std::vector<FreezeAnswered>& all, bool 
   return Best(s, all, true, counted);
 }
 
-Verdict_ JudgeSync(const State& s, const std::vector<FreezeAnswered>& all, bool over) {
+Ruling JudgeSync(const State& s, const std::vector<FreezeAnswered>& all, bool over) {
   const Record& r = *s.view;
   std::vector<const FreezeAnswered*> counted;
   size_t voters_heard = 0;
@@ -216,13 +229,32 @@ Verdict_ JudgeSync(const State& s, const std::vector<FreezeAnswered>& all, bool 
   return Best(s, all, false, counted);
 }
 
-Verdict_ JudgeAny(const State& s, const std::vector<FreezeAnswered>& all, bool over, bool any_lineage) {
+Ruling JudgeAny(const State& s, const std::vector<FreezeAnswered>& all, bool over, bool any_lineage) {
   std::vector<const FreezeAnswered*> counted;
   for (const FreezeAnswered& a : all)
     if (a.frozen && (any_lineage || OnLineage(s, a.position))) counted.push_back(&a);
   if (s.attempt.answers.size() < s.attempt.asked && !over)
     return {Judgement::kWait, "", "waiting for the others"};
   return Best(s, all, any_lineage, counted);
+}
+
+Ruling JudgeNow(const State& s, MonoTime now) {
+  if (!s.set->database) return {Judgement::kTake, s.set->self.name, "no data to compare"};
+  const bool over = now >= s.attempt.started + s.set->freeze_wait;
+  if (!s.attempt.self_frozen) {
+    if (!s.attempt.verdict.empty()) return {Judgement::kBlocked, "", s.attempt.verdict};
+    return {over ? Judgement::kBlocked : Judgement::kWait, "", "the own database is not frozen yet"};
+  }
+  const std::vector<FreezeAnswered> all = Answers(s);
+  if (s.attempt.cause == Cause::kLost || s.lock != LockView::kPresent) return JudgeLost(s, all, over);
+  if (s.attempt.cause == Cause::kSuspected)
+    for (const FreezeAnswered& a : all)
+      if (a.from == s.view->holder_name && !a.frozen && a.refusal.find("I lead") != std::string::npos)
+        return {Judgement::kBlocked, "", "the primary answers: " + a.refusal};
+  if (SelfComplete(s))
+    return {Judgement::kTake, s.set->self.name, "has every write of this reign (" + Told(all) + ")"};
+  if (s.attempt.cause == Cause::kForced && s.forced_loss) return JudgeAny(s, all, over, true);
+  return SyncMode(s) ? JudgeSync(s, all, over) : JudgeAny(s, all, over, false);
 }
 
 }  // namespace
@@ -251,7 +283,7 @@ std::optional<Cause> TakeoverCause(const State& s, MonoTime now, MonoTime* since
     cause = PresentCause(s, now, since);
   }
   if (!cause.has_value()) return cause;
-  if (!s.take_hint) *since += s.set->retry / 2 * Rank(s, now);
+  if (!s.take_hint && !Chosen(s)) *since += s.set->retry / 2 * Rank(s, now);
   return now >= *since ? cause : std::nullopt;
 }
 
@@ -297,23 +329,9 @@ void StartAttempt(Context& c, Cause cause) {
   StartEngine(c, std::move(op));
 }
 
-Verdict_ Judge(const State& s, MonoTime now) {
-  if (!s.set->database) return {Judgement::kTake, s.set->self.name, "no data to compare"};
-  const bool over = now >= s.attempt.started + s.set->freeze_wait;
-  if (!s.attempt.self_frozen) {
-    if (!s.attempt.verdict.empty()) return {Judgement::kBlocked, "", s.attempt.verdict};
-    return {over ? Judgement::kBlocked : Judgement::kWait, "", "the own database is not frozen yet"};
-  }
-  const std::vector<FreezeAnswered> all = Answers(s);
-  if (s.attempt.cause == Cause::kLost || s.lock != LockView::kPresent) return JudgeLost(s, all, over);
-  if (s.attempt.cause == Cause::kSuspected)
-    for (const FreezeAnswered& a : all)
-      if (a.from == s.view->holder_name && !a.frozen && a.refusal.find("I lead") != std::string::npos)
-        return {Judgement::kBlocked, "", "the primary answers: " + a.refusal};
-  if (SelfComplete(s))
-    return {Judgement::kTake, s.set->self.name, "has every write of this reign (" + Told(all) + ")"};
-  if (s.attempt.cause == Cause::kForced && s.forced_loss) return JudgeAny(s, all, over, true);
-  return SyncMode(s) ? JudgeSync(s, all, over) : JudgeAny(s, all, over, false);
+const Ruling& Judge(const Context& c) {
+  if (!c.verdict.has_value()) c.verdict = JudgeNow(c.s, c.now);
+  return *c.verdict;
 }
 
 Record AcquiredRecord(const Context& c) {

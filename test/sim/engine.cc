@@ -256,8 +256,10 @@ void World::DoPromote(int m) {
   if (d.paused) return EngineNext(m, 50 * kMs);
   if (d.writable) return EngineFail(m, "it is a primary already");
   // The engine asks the shim right before pg_promote: a deadline that is armed now stays until it kills.
-  if (plan_.Mistake() != M::kNoShim && (!n.shim.armed || n.shim.epoch != e.op.epoch))
+  if (!EngineArmed(m)) {
+    if (now_ + 20 * kMs < e.deadline) return EngineNext(m, 20 * kMs);  // a renewal may arm it
     return EngineFail(m, "no deadline is armed for this epoch");
+  }
   if (!logs_.Contains(d.log, d.consistent)) return EngineFail(m, "the data are not consistent");
   CloseRx(m, true);
   d.conn_to = -1;
@@ -268,6 +270,19 @@ void World::DoPromote(int m) {
   done.offset = d.log.end;
   done.timeline = static_cast<uint32_t>(d.log.branch);
   EngineFinish(m, std::move(done));
+}
+
+// The shim forgets its deadline when a database ends or a standby starts. The engine has seen it: it arms the same
+// moment (never a later one) again.
+bool World::EngineArmed(int m) {
+  Shim& s = nodes_[m].shim;
+  if (plan_.Mistake() == M::kNoShim) return true;
+  if (s.epoch != nodes_[m].engine.op.epoch || s.deadline <= now_) return false;
+  if (!s.armed) {
+    s.armed = true;
+    Push(s.deadline, Ev::kShimTimer, m, -1, ++s.timer);
+  }
+  return true;
 }
 
 void World::DoReopen(int m) {
@@ -292,8 +307,10 @@ void World::DoReopen(int m) {
   }
   if (e.stage == 2) {
     // The shim starts a primary only under an armed deadline of the same epoch.
-    if (plan_.Mistake() != M::kNoShim && (!n.shim.armed || n.shim.epoch != e.op.epoch))
+    if (!EngineArmed(m)) {
+      if (now_ + 20 * kMs < e.deadline) return EngineNext(m, 20 * kMs);
       return EngineFail(m, "the shim refuses: not armed");
+    }
     if (d.running) return EngineFail(m, "it runs already");
     if (!logs_.Contains(d.log, d.consistent)) return EngineFail(m, "the data are not consistent");
     d.conn_to = -1;

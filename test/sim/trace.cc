@@ -93,7 +93,7 @@ std::string World::StateText(int m) const {
                 : n.agent_paused ? "PAUSED"
                                  : "up",
                 n.settings ? ToString(n.state.phase) : "-", n.state.lead,
-                static_cast<long long>(n.state.open_epoch), n.state.blocked, n.state.lock_problem.c_str(),
+                static_cast<long long>(n.state.open_epoch), n.state.attempt.verdict.c_str(), n.state.lock_problem.c_str(),
                 n.engine.active ? std::to_string(static_cast<int>(n.engine.op.op)).c_str() : "-",
                 d.exists ? "" : "EMPTY ", d.broken ? "BROKEN " : "", d.running ? "runs" : "stopped",
                 d.writable ? " WRITABLE" : "", d.paused ? " PAUSED" : "", d.log.branch,

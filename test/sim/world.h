@@ -290,6 +290,7 @@ class World {
   void DoFreeze(int m);
   void DoPromote(int m);
   void DoReopen(int m);
+  bool EngineArmed(int m);
   void DoSetSync(int m);
   void DoStop(int m);
   void ShimArm(int m, int64_t until_local, Epoch epoch);

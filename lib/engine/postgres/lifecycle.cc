@@ -75,6 +75,27 @@ absl::StatusOr<uint32_t> PostgresEngine::StartArmed(election::Epoch epoch, MonoT
   }
 }
 
+// The same for a standby that is to be promoted: starting it may have cleared the deadline (a standby needs
+// none), and what the election knows of the fence can be older than that. A deadline that is armed for this
+// epoch now stays until it kills or is extended, so the look comes right before the promotion.
+absl::Status PostgresEngine::AwaitArmed(election::Epoch epoch, MonoTime deadline) {
+  const MonoTime patience = std::min(deadline, BootClock().Now() + seconds(3));
+  for (bool again = false;; again = true) {
+    MAINSTAY_ASSIGN_OR_RETURN(const shim::State state, shim_.GetState(deadline));
+    Notice(state);
+    const MonoTime now = BootClock().Now();
+    if (state.armed.has_value() && state.armed->epoch == epoch && state.armed->until > now)
+      return absl::OkStatus();
+    if (!again && armed_.has_value() && armed_->epoch == epoch && armed_->until > now &&
+        shim_.Arm(armed_->until, epoch, deadline).ok())
+      continue;
+    if (now >= patience)
+      return absl::FailedPreconditionError(absl::StrCat("the shim holds no deadline for epoch ", epoch,
+                                                        ": not promoted (the fence must stand first)"));
+    MAINSTAY_RETURN_IF_ERROR(canceller_.Sleep(milliseconds(20), deadline));
+  }
+}
+
 absl::Status PostgresEngine::StartPrimary(election::Epoch epoch, MonoTime deadline) {
   MAINSTAY_RETURN_IF_ERROR(dir_.SetStandbySignal(false));
   MAINSTAY_ASSIGN_OR_RETURN(const uint32_t starts, StartArmed(epoch, deadline));

@@ -69,8 +69,11 @@ absl::Status PostgresEngine::KeepSlots(const std::vector<election::Member>& peer
     const auto before = stranger_since_.find(name);
     const MonoTime since = before == stranger_since_.end() ? now : before->second;
     if (!known) strangers[name] = since;
+    const bool forgotten = std::any_of(peers_.begin(), peers_.end(),
+                                       [&](const election::Member& m) { return SlotName(m.name) == name; });
     // A newcomer's slot is there before its name is in the record: while we lead, strangers get ten minutes.
-    if (lost || (!known && (drop_strangers || now - since > std::chrono::minutes(10)))) {
+    // Whoever was in the record and is no longer was taken out on purpose.
+    if (lost || (!known && (drop_strangers || forgotten || now - since > std::chrono::minutes(10)))) {
       const absl::Status dropped =
           Sql("SELECT pg_catalog.pg_drop_replication_slot($1)", {name}, deadline).status();
       if (!dropped.ok())
@@ -155,6 +158,7 @@ absl::StatusOr<LogEnd> PostgresEngine::Promote(const election::Engine& op, MonoT
   MAINSTAY_RETURN_IF_ERROR(SetRole(role));
   MAINSTAY_RETURN_IF_ERROR(ReloadConf(deadline));
   MAINSTAY_RETURN_IF_ERROR(AwaitSetting("synchronous_standby_names", role.sync, deadline));
+  MAINSTAY_RETURN_IF_ERROR(AwaitArmed(op.epoch, deadline));
   MAINSTAY_RETURN_IF_ERROR(TriggerPromotion(deadline));
   waits_proven_ = !role.sync.empty();
   return FinishOpening(op, before.timeline, deadline);

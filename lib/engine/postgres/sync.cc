@@ -144,10 +144,11 @@ absl::StatusOr<LogEnd> PostgresEngine::SetSync(const election::Engine& op, MonoT
   LoadRole();
   MAINSTAY_ASSIGN_OR_RETURN(const bool standby, InRecovery(deadline));
   if (standby) return absl::FailedPreconditionError("this database is a standby: it has no synchronous set");
-  peers_ = op.peers;
+  // Before peers_ changes: KeepSlots compares with it.
   if (absl::Status slots = KeepSlots(op.peers, false, deadline); !slots.ok()) {
     Log(LogLevel::kWarn, "postgres", "not every member has its slot", {{"error", slots}});
   }
+  peers_ = op.peers;
   return ApplySync(op, deadline);
 }
 

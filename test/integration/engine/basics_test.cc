@@ -32,6 +32,13 @@ void ThereAndBack(Cluster* cluster) {
     ASSERT_TRUE(frozen.ok()) << frozen.status() << next.LogTail();
     freezes.push_back(Ms(BootClock().Now() - t));
     const auto op = c.Op(EngineOp::kPromote, epoch);
+    if (epoch == 2) {
+      // A standby whose shim holds no deadline for this epoch is not promoted.
+      const auto refused = next.engine->Promote(op, In(milliseconds(500)));
+      EXPECT_FALSE(refused.ok());
+      EXPECT_TRUE(next.Probe().state == DbState::kRunning && !next.Probe().writable);
+    }
+    next.Arm(epoch);
     t = BootClock().Now();
     const auto promoted = next.engine->Promote(op, In(seconds(5)));
     ASSERT_TRUE(promoted.ok()) << promoted.status() << next.LogTail();

@@ -27,6 +27,7 @@ TEST(Rejoin, DivergedOldPrimaryIsRewound) {
   a.Sql("INSERT INTO t SELECT generate_series(2001, 5000)");
   a.Sql("CREATE TABLE lost (i int)");
   ASSERT_OK(a.engine->Kill(In(seconds(5))));
+  b.Arm(2);
   ASSERT_OK(b.engine->Promote(c.Op(EngineOp::kPromote, 2), In(seconds(5))));
   b.Sql("INSERT INTO t VALUES (-2)");
   const std::string nonce = a.Probe().data_nonce;

@@ -304,7 +304,7 @@ std::string SimCluster::Dump() {
     if (n->driver == nullptr) continue;
     const election::State& s = n->driver->state();
     out += name + (n->up ? " up " : " down ") + election::ToString(s.phase) + " db " + ToString(s.db.state) +
-           (s.db.writable ? " writable" : "") + " blocked " + s.blocked + "\n";
+           (s.db.writable ? " writable" : "") + " verdict " + s.attempt.verdict + "\n";
     for (const auto& d : n->driver->journal().decisions()) out += "    " + d.row + ": " + d.facts + "\n";
   }
   return out;
