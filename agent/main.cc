@@ -8,19 +8,15 @@
 #include <vector>
 
 #include "agent/ctl/ctl.h"
-#ifdef MAINSTAY_HAS_SIDECAR
 #include "agent/sidecar/sidecar.h"
-#endif
 
 namespace {
 
-#ifdef MAINSTAY_HAS_SIDECAR
 int RunAgent(const mainstay::agent::LoadedConfig& loaded, const mainstay::agent::ConfigSource& source) {
   mallopt(M_ARENA_MAX, 2);   // arenas are per thread and never shrink
   signal(SIGPIPE, SIG_IGN);  // a reader of the log that goes away must not end the agent
   return mainstay::agent::RunSidecar({.config = loaded.config, .source = source, .environment = environ});
 }
-#endif
 
 }  // namespace
 
@@ -37,9 +33,7 @@ int main(int argc, char** argv) {
     return line;
   };
   program.environment = environ;
-#ifdef MAINSTAY_HAS_SIDECAR
   program.run_agent = RunAgent;
-#endif
   const int code = mainstay::ctl::Main({argv + 1, argv + argc}, program);
   std::cout.flush();
   return code;

@@ -25,14 +25,17 @@ if(MAINSTAY_TESTS)
   find_package(GTest REQUIRED)
 endif()
 if(MAINSTAY_AGENT)
-  find_package(gRPC REQUIRED)  # brings Protobuf, OpenSSL, ZLIB, c-ares, re2
+  if(MAINSTAY_RPC)
+    find_package(gRPC REQUIRED)  # brings Protobuf, OpenSSL, ZLIB, c-ares, re2
+    find_package(PostgreSQL REQUIRED)
+  endif()
+  find_package(Protobuf REQUIRED)
   find_package(OpenSSL REQUIRED)
   find_package(ZLIB REQUIRED)
   find_package(Boost 1.74 REQUIRED)
-  find_package(PostgreSQL REQUIRED)
   find_package(yaml-cpp REQUIRED)
   find_package(CLI11 REQUIRED)
-  if(MAINSTAY_TESTS)
+  if(MAINSTAY_TESTS AND MAINSTAY_RPC)
     find_package(benchmark REQUIRED)
   endif()
 endif()
@@ -115,10 +118,7 @@ endif()
 
 # ---- the libraries ----------------------------------------------------------------------------------------------------
 
-if(MAINSTAY_AGENT)
-  add_library(mainstay_dep_protobuf INTERFACE)
-  target_link_libraries(mainstay_dep_protobuf INTERFACE protobuf::libprotobuf)
-
+if(MAINSTAY_AGENT AND MAINSTAY_RPC)
   # gRPC sizes its thread pools by the CPUs of the *node*: 53 threads on a 64-core machine, whatever the container's limit.
   # With archives the one function that counts them can be replaced: lib/rpc/cpu_cap.cc defines __wrap_gpr_cpu_num_cores.
   # -u pulls that object file in, whatever the order of archives.
@@ -130,12 +130,6 @@ if(MAINSTAY_AGENT)
   # The reflection service registers itself from a static constructor, which an archive drops unless it is named.
   add_library(mainstay_dep_grpc_reflection INTERFACE)
   target_link_libraries(mainstay_dep_grpc_reflection INTERFACE gRPC::grpc++_reflection mainstay_dep_grpc)
-
-  add_library(mainstay_dep_openssl INTERFACE)
-  target_link_libraries(mainstay_dep_openssl INTERFACE OpenSSL::SSL OpenSSL::Crypto)
-
-  add_library(mainstay_dep_zlib INTERFACE)
-  target_link_libraries(mainstay_dep_zlib INTERFACE ZLIB::ZLIB)
 
   # libpq.a needs two archives that come with the server's development package, and GSSAPI and LDAP, which have none: they are
   # answered by cmake/deps/pq_stubs.c. Measured on an agent's set of libraries: 20.0 MB of RSS with libpq.so, 14.8 MB with this.
@@ -156,6 +150,17 @@ if(MAINSTAY_AGENT)
       target_link_options(mainstay_dep_pq INTERFACE -Wl,--exclude-libs,ALL)
     endif()
   endif()
+endif()
+
+if(MAINSTAY_AGENT)
+  add_library(mainstay_dep_protobuf INTERFACE)
+  target_link_libraries(mainstay_dep_protobuf INTERFACE protobuf::libprotobuf)
+
+  add_library(mainstay_dep_openssl INTERFACE)
+  target_link_libraries(mainstay_dep_openssl INTERFACE OpenSSL::SSL OpenSSL::Crypto)
+
+  add_library(mainstay_dep_zlib INTERFACE)
+  target_link_libraries(mainstay_dep_zlib INTERFACE ZLIB::ZLIB)
 
   add_library(mainstay_dep_yaml INTERFACE)
   target_link_libraries(mainstay_dep_yaml INTERFACE yaml-cpp)
@@ -191,7 +196,7 @@ function(mainstay_proto)
     list(APPEND messages ${products})
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${proto})
     file(STRINGS ${CMAKE_CURRENT_SOURCE_DIR}/${proto} has_service REGEX "^service ")
-    if(has_service)
+    if(has_service AND MAINSTAY_RPC)
       list(APPEND arguments --grpc_out=${out} --plugin=protoc-gen-grpc=$<TARGET_FILE:gRPC::grpc_cpp_plugin>)
       list(APPEND products ${out}/${base}.grpc.pb.cc ${out}/${base}.grpc.pb.h)
       list(APPEND services ${out}/${base}.grpc.pb.cc ${out}/${base}.grpc.pb.h)
