@@ -3,7 +3,7 @@
 #   mainstay_room(NAME election SOURCES core.cc ... DEPS mainstay::base)   -> mainstay_election, alias mainstay::election
 #   mainstay_test(NAME unit_core SOURCES core_test.cc DEPS mainstay::election [LABELS unit] [TIMEOUT seconds])
 #
-# Labels: unit, scenario, sim, conformance, tidy, install, integration (real servers), long (not part of `./dev test`).
+# Labels: unit, threads (also: worth ThreadSanitizer's time, see target test_threads), scenario, sim, conformance, tidy, install, integration (real servers), long (not part of `./dev test`).
 add_library(mainstay_flags INTERFACE)
 target_compile_options(mainstay_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Werror=switch
   -Wno-missing-field-initializers)  # designated initialisers name what differs from the defaults
@@ -65,6 +65,8 @@ function(mainstay_room)
   set_property(GLOBAL APPEND PROPERTY MAINSTAY_ROOMS ${R_NAME})
 endfunction()
 
+# What ThreadSanitizer is for: ninja -C build/tsan test_threads
+add_custom_target(test_threads)
 # In a build of a part (MAINSTAY_AGENT=OFF, MAINSTAY_RPC=OFF) a test of a room that is not built is left out, with a word about it.
 function(mainstay_test)
   cmake_parse_arguments(T "" "NAME;TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
@@ -83,6 +85,9 @@ function(mainstay_test)
     set(T_TIMEOUT 120)
   endif()
   set_tests_properties(${T_NAME} PROPERTIES TIMEOUT ${T_TIMEOUT})
+  if("threads" IN_LIST T_LABELS)
+    add_dependencies(test_threads ${T_NAME})
+  endif()
   if(T_LABELS)
     set_tests_properties(${T_NAME} PROPERTIES LABELS "${T_LABELS}")
   endif()
