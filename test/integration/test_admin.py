@@ -38,6 +38,20 @@ class Admin(ClusterCase):
         target.start()
         self.finish(load)
 
+    def test_switchover_target_hangs(self):
+        """The target streams, but its agent does nothing: the lock that was given up to it is taken by another, nothing is lost."""
+        load, old, target = self.start_load(), self.c.primary(), self.standby()
+        target.agent.pause()
+        try:
+            since = now_ns()
+            self.assertNotEqual(old.ctl("switchover", target.name, check=False).returncode, 0)
+            self.assertTrue(load.wait_acked(after_ns=since + 500_000_000, count=5, timeout=BOUND), self.c.describe())
+            self.assertIsNot(self.c.wait_primary(BOUND), target)
+            say(f"switchover to a member that hangs: outage {load.outage(since)[0]:.2f} s")
+        finally:
+            target.agent.resume()
+        self.finish(load)
+
     def test_pause_and_resume(self):
         """While paused nobody is replaced, also when the primary's whole node dies; after resume all is well."""
         load, primary = self.start_load(), self.c.primary()

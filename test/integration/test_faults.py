@@ -56,11 +56,10 @@ class Faults(ClusterCase):
         pid, since = old.postmaster_pid(), now_ns()
         old.agent.kill()
         old.start_agent()
-        self.c.wait("the agent leads again", lambda: (old.status() or {}).get("role") == "primary"
-                    or self.c.primary() not in (old, None), BOUND)
+        self.c.wait("the agent leads again", lambda: (old.status() or {}).get("role") == "primary", BOUND)
         self.writes(load)
-        if self.c.primary() is old:
-            self.assertEqual(old.postmaster_pid(), pid)
+        self.assertIs(self.c.primary(), old)
+        self.assertEqual(old.postmaster_pid(), pid)
         self.finish(load)
         self.assertLess(self.outage(load, since), 15)
 
