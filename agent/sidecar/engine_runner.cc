@@ -14,58 +14,6 @@ using election::EngineDone;
 using election::EngineOp;
 using std::chrono::milliseconds;
 
-const char* ToString(EngineOp op) {
-  switch (op) {
-    case EngineOp::kFound:
-      return "found";
-    case EngineOp::kFollow:
-      return "follow";
-    case EngineOp::kFreeze:
-      return "freeze";
-    case EngineOp::kPromote:
-      return "promote";
-    case EngineOp::kReopen:
-      return "reopen";
-    case EngineOp::kSetSync:
-      return "set_sync";
-    case EngineOp::kStop:
-      return "stop";
-    case EngineOp::kKill:
-      return "kill";
-    case EngineOp::kCheckpoint:
-      return "checkpoint";
-    case EngineOp::kRemember:
-      return "remember";
-  }
-  return "?";
-}
-
-Duration EngineDeadlines::Of(EngineOp op) const {
-  switch (op) {
-    case EngineOp::kFound:
-      return found;
-    case EngineOp::kFollow:
-      return follow;
-    case EngineOp::kFreeze:
-      return freeze;
-    case EngineOp::kPromote:
-      return promote;
-    case EngineOp::kReopen:
-      return reopen;
-    case EngineOp::kSetSync:
-      return set_sync;
-    case EngineOp::kStop:
-      return stop;
-    case EngineOp::kKill:
-      return kill;
-    case EngineOp::kCheckpoint:
-      return checkpoint;
-    case EngineOp::kRemember:
-      return remember;
-  }
-  return remember;
-}
-
 EngineRunner::EngineRunner(Loop* loop, Worker* worker, engine::Engine* engine, FencePort* fence,
                            Options options, Sink sink)
     : loop_(loop),
@@ -272,88 +220,14 @@ void EngineRunner::Launch(Job job) {
   }
 }
 
-EngineRunner::Outcome EngineRunner::Execute(engine::Engine* engine, const Job& job) {
-  Outcome out;
-  switch (job.kind) {
-    case Kind::kProbe:
-      out.report = engine->Probe(job.deadline);
-      break;
-    case Kind::kOp:
-      ExecuteOp(engine, job, &out);
-      break;
-    case Kind::kTask:
-      switch (job.task) {
-        case EngineTask::kReload:
-          out.status = engine->Reload(job.deadline);
-          break;
-        case EngineTask::kRestart:
-          out.status = engine->Restart(job.deadline);
-          break;
-        case EngineTask::kReinit:
-          out.status = engine->Reinit(job.deadline);
-          break;
-      }
-      break;
-  }
-  return out;
-}
-
-void EngineRunner::ExecuteOp(engine::Engine* engine, const Job& job, Outcome* out) {
-  const election::Engine& op = job.op;
-  EngineDone& done = out->done;
-  done.id = op.id;
-  done.op = op.op;
-  const auto end = [&](absl::StatusOr<engine::LogEnd> result) {
-    out->status = result.status();
-    if (!result.ok()) return;
-    done.offset = result->offset;
-    done.timeline = result->timeline;
-    done.complete = result->complete;
-  };
-  switch (op.op) {
-    case EngineOp::kFound: {
-      absl::StatusOr<std::string> id = engine->Found(job.deadline);
-      out->status = id.status();
-      if (id.ok()) done.system_id = *std::move(id);
-      break;
-    }
-    case EngineOp::kFollow:
-      out->status = engine->Follow(op.leader, op.epoch, job.cluster_id, job.deadline);
-      break;
-    case EngineOp::kFreeze:
-      end(engine->Freeze(op.memory, job.deadline));
-      break;
-    case EngineOp::kPromote:
-      end(engine->Promote(op, job.deadline));
-      break;
-    case EngineOp::kReopen:
-      end(engine->Reopen(op, job.deadline));
-      break;
-    case EngineOp::kSetSync:
-      end(engine->SetSync(op, job.deadline));
-      break;
-    case EngineOp::kStop:
-      end(engine->Stop(job.deadline));
-      break;
-    case EngineOp::kKill:
-      out->status = engine->Kill(job.deadline);
-      break;
-    case EngineOp::kCheckpoint:
-      out->status = engine->Checkpoint(job.deadline);
-      break;
-    case EngineOp::kRemember:
-      out->status = engine->SaveMemory(op.memory);
-      break;
-  }
-  done.ok = out->status.ok();
-  if (!done.ok) done.detail = std::string(out->status.message());
-}
-
 // ---- what came of it ----
 
 void EngineRunner::Finished(uint64_t serial, Outcome outcome) {
   if (!current_.has_value() || current_->serial != serial) return;
   Job job = *std::exchange(current_, std::nullopt);
+  // The shim tells of ends, not of starts: a thread that hangs after this one must not pass for a stopped
+  // database, or the lock would be given up beside one that writes.
+  if (MayStart(job)) gone_ = false;
   loop_->Cancel(std::exchange(overdue_, 0));
   loop_->Cancel(std::exchange(recancel_, 0));
   if (stuck_) {
@@ -381,7 +255,14 @@ void EngineRunner::Finished(uint64_t serial, Outcome outcome) {
 void EngineRunner::FinishedProbe(const Job& job, DbReport report) {
   const MonoTime now = loop_->Now();
   report.at = job.began;
+  // No answer says nothing of the standbys. "None streams" would take them out of the sync set, and then
+  // nobody could take over from a database that hangs.
+  const bool mute =
+      report.verdict == election::Verdict::kUnknown || report.verdict == election::Verdict::kHung;
+  if (mute && report.writable && last_.writable && report.standbys.empty()) report.standbys = last_.standbys;
   if (sink_.probed) sink_.probed(now - job.began);
+  // The shim tells of ends, not of starts.
+  if (report.state == DbState::kRunning || report.state == DbState::kStarting) gone_ = false;
   Judge(std::move(report), now);
 }
 
@@ -450,39 +331,17 @@ void EngineRunner::TickProbe() {
   DbReport report = last_;
   report.at = loop_->Now();
   report.verdict = election::Verdict::kUnknown;
-  if (shim_.connected && !shim_.running) report.state = DbState::kStopped;
+  if (gone_ && !(current_.has_value() && MayStart(*current_))) report.state = DbState::kStopped;
   Judge(std::move(report), report.at);
 }
 
 // ---- the shim's word ----
 
-// An operation during which the database ends as a part of it.
-bool EngineRunner::ExpectsExit() const {
-  if (!current_.has_value()) return false;
-  if (current_->kind == Kind::kTask) return current_->task != EngineTask::kReload;
-  if (current_->kind != Kind::kOp) return false;
-  switch (current_->op.op) {
-    case EngineOp::kFound:
-    case EngineOp::kFollow:
-    case EngineOp::kReopen:
-    case EngineOp::kStop:
-    case EngineOp::kKill:
-      return true;
-    case EngineOp::kFreeze:
-    case EngineOp::kPromote:
-    case EngineOp::kSetSync:
-    case EngineOp::kCheckpoint:
-    case EngineOp::kRemember:
-      return false;
-  }
-  return false;
-}
-
 void EngineRunner::OnExit(const DatabaseExit& exit) {
-  shim_.running = false;
+  gone_ = true;
   // A probe that is under way may have seen the database alive: its answer is older than this fact.
   if (current_.has_value() && current_->kind == Kind::kProbe) current_->answered = true;
-  if (!ExpectsExit()) {
+  if (!current_.has_value() || !ExpectsExit(*current_)) {
     DbReport report = last_;
     report.at = loop_->Now();
     report.state = exit.kind == ExitKind::kUnasked ? DbState::kDead : DbState::kStopped;
@@ -497,6 +356,7 @@ void EngineRunner::OnExit(const DatabaseExit& exit) {
 void EngineRunner::OnShim(const ShimFacts& facts) {
   const bool news = facts.connected != shim_.connected || facts.running != shim_.running;
   shim_ = facts;
+  gone_ = facts.connected && !facts.running;
   if (news && !stuck_) ProbeNow();
 }
 

@@ -115,7 +115,8 @@ class EngineRunner {
   void BoundWait(const election::Engine& op);
   void TickProbe();
   void Judge(election::DbReport report, MonoTime ended);
-  bool ExpectsExit() const;
+  static bool ExpectsExit(const Job& job);
+  static bool MayStart(const Job& job);
   void AnswerOp(const election::Engine& op, bool ok, std::string detail);
 
   Loop* const loop_;
@@ -140,6 +141,8 @@ class EngineRunner {
   health::Tracker tracker_;
   election::DbReport last_;
   ShimFacts shim_;
+  bool gone_ =
+      false;  // by the shim's word nothing of the database runs, and nothing was begun that starts it
 };
 
 }  // namespace mainstay::agent

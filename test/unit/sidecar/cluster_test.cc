@@ -253,7 +253,7 @@ TEST(Cluster, AHungEngineThreadStopsNeitherFenceNorFailover) {
   c.node(first).engine_worker->Hang(true);
   const auto took = c.WaitPrimary(seconds(30), first);
   ASSERT_TRUE(took.has_value()) << c.Dump();
-  EXPECT_GE(c.node(first).fence->kills(), 1) << "killed past the worker";
+  EXPECT_GE(c.node(first).fence->kills(), 1) << "killed past the worker\n" << c.Dump();
   EXPECT_TRUE(c.driver(first).engine_runner().stuck());
   c.node(first).engine_worker->Hang(false);
   ASSERT_TRUE(c.WaitConverged(3, seconds(60))) << c.Dump();
