@@ -20,20 +20,6 @@ namespace {
 // kubelet's probe.
 constexpr Duration kStalledAfter = std::chrono::seconds(10);
 
-const char* Name(election::AdminStatus status) {
-  switch (status) {
-    case election::AdminStatus::kDone:
-      return "done";
-    case election::AdminStatus::kAccepted:
-      return "accepted";
-    case election::AdminStatus::kRefused:
-      return "refused";
-    case election::AdminStatus::kFailed:
-      return "failed";
-  }
-  return "?";
-}
-
 // "ipv4:127.0.0.1:4711" -> "127.0.0.1", "unix:" -> "".
 std::string Ip(const std::string& peer) {
   const size_t begin = peer.find(':');
@@ -80,7 +66,7 @@ audit::Event ToEvent(const rpc::CallRecord& call) {
                          : bad                                                  ? "not done"
                                                                                 : "done");
     if (!call.answer.message.empty()) absl::StrAppend(&e.msg, ": ", call.answer.message);
-    if (bad) e.error = audit::Problem{Name(call.answer.status), call.answer.message};
+    if (bad) e.error = audit::Problem{rpc::ToString(call.answer.status), call.answer.message};
   }
   return e;
 }

@@ -88,20 +88,6 @@ const char* ToString(election::Verdict verdict) {
   return "?";
 }
 
-const char* ToString(election::AdminStatus s) {
-  switch (s) {
-    case election::AdminStatus::kDone:
-      return "done";
-    case election::AdminStatus::kAccepted:
-      return "accepted";
-    case election::AdminStatus::kRefused:
-      return "refused";
-    case election::AdminStatus::kFailed:
-      return "failed";
-  }
-  return "?";
-}
-
 audit::Event Journal::Event(Stage stage, const char* action, std::string msg) const {
   audit::Event event;
   event.stage = stage;
@@ -367,10 +353,10 @@ void Journal::Role(election::Role role, election::Epoch epoch) {
 
 void Journal::AdminEnded(const std::string& verb, const std::string& id, election::AdminStatus status,
                          const std::string& message) {
-  instruments_->admin_calls.Add({verb, ToString(status)});
+  instruments_->admin_calls.Add({verb, rpc::ToString(status)});
   const bool good = status == election::AdminStatus::kDone || status == election::AdminStatus::kAccepted;
   Log(good ? LogLevel::kInfo : LogLevel::kWarn, "admin", message,
-      {{"verb", verb}, {"id", id}, {"status", ToString(status)}});
+      {{"verb", verb}, {"id", id}, {"status", rpc::ToString(status)}});
 }
 
 void Journal::Configured(const std::string& changes, bool ok) {

@@ -26,7 +26,6 @@ const char* ToString(election::StoreOp op);       // "update"
 const char* ToString(election::StoreOutcome o);   // "unknown"
 const char* ToString(election::DbState state);    // "running"
 const char* ToString(election::Verdict verdict);  // "ok"
-const char* ToString(election::AdminStatus s);    // "done"
 
 class Journal {
  public:

@@ -30,4 +30,18 @@ const char* ToString(AdminVerb verb) {
   return "?";
 }
 
+const char* ToString(election::AdminStatus s) {
+  switch (s) {
+    case election::AdminStatus::kDone:
+      return "done";
+    case election::AdminStatus::kAccepted:
+      return "accepted";
+    case election::AdminStatus::kRefused:
+      return "refused";
+    case election::AdminStatus::kFailed:
+      return "failed";
+  }
+  return "?";
+}
+
 }  // namespace mainstay::rpc

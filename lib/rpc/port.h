@@ -127,7 +127,8 @@ enum class AdminVerb : uint8_t {
   kReload,
   kReinit,  // to the engine of this member
 };
-const char* ToString(AdminVerb verb);  // "switchover"
+const char* ToString(AdminVerb verb);           // "switchover"
+const char* ToString(election::AdminStatus s);  // "done"
 
 struct AdminCommand {
   std::string id;  // idempotency id: the same id again gets the same answer and the thing is done once

@@ -132,7 +132,7 @@ TEST(Cluster, SwitchoverThereAndBack) {
     const MonoTime begin = c.loop().Now();
     const rpc::AdminAnswer answer = c.Ask(from, rpc::AdminVerb::kSwitchover, to);
     EXPECT_TRUE(answer.status == AdminStatus::kDone || answer.status == AdminStatus::kAccepted)
-        << ToString(answer.status) << " " << answer.message << "\n"
+        << rpc::ToString(answer.status) << " " << answer.message << "\n"
         << c.Dump();
     ASSERT_TRUE(c.loop().RunUntilTrue(seconds(10), [&] { return c.Primary() == to; })) << c.Dump();
     EXPECT_LE(c.loop().Now() - begin, milliseconds(500)) << i;
