@@ -122,7 +122,7 @@ void Locate(const Trace& trace, ConfigProblem* problem) {
 }
 
 LoadedConfig Load(const std::string* text, const std::string& name, const ConfigSource& source,
-                  const char* const* environment, std::vector<ConfigProblem> problems) {
+                  const char* const* environment) {
   auto message = std::make_shared<v1::AgentConfig>();
   Trace trace;
   LoadedConfig out;
@@ -141,17 +141,19 @@ LoadedConfig Load(const std::string* text, const std::string& name, const Config
     Locate(trace, &problem);
     trace.problems.push_back(std::move(problem));
   };
-  CheckConfig(*message, add);
+  // A text that is no YAML, or no file at all, was not read: whatever it lacks need not be told.
+  const bool unread = std::any_of(trace.problems.begin(), trace.problems.end(),
+                                  [](const auto& p) { return p.path.empty() && p.value.empty(); });
+  if (!unread) CheckConfig(*message, add);
   out.config = ConvertConfig(message);
-  const std::string timing = election::CheckTiming(out.config.settings);
+  const std::string timing = unread ? "" : election::CheckTiming(out.config.settings);
   for (absl::string_view line : absl::StrSplit(timing, '\n', absl::SkipEmpty())) {
     ConfigProblem problem{0, name, "election", "", std::string(line), ""};
     Locate(trace, &problem);
     problem.path.clear();  // the line names its settings itself
     trace.problems.push_back(std::move(problem));
   }
-  out.problems = std::move(problems);
-  out.problems.insert(out.problems.end(), trace.problems.begin(), trace.problems.end());
+  out.problems = std::move(trace.problems);
   std::stable_sort(out.problems.begin(), out.problems.end(),
                    [](const ConfigProblem& a, const ConfigProblem& b) { return a.line < b.line; });
   out.origin = std::move(trace.origin);
@@ -203,13 +205,13 @@ std::string LoadedConfig::Problems() const {
 
 LoadedConfig LoadConfigText(const std::string& text, const std::string& name, const ConfigSource& source,
                             const char* const* environment) {
-  return Load(&text, name, source, environment, {});
+  return Load(&text, name, source, environment);
 }
 
 LoadedConfig LoadConfig(const ConfigSource& source, const char* const* environment) {
-  if (source.file.empty()) return Load(nullptr, "", source, environment, {});
+  if (source.file.empty()) return Load(nullptr, "", source, environment);
   const absl::StatusOr<std::string> text = ReadConfigFile(source.file);
-  if (text.ok()) return Load(&*text, source.file, source, environment, {});
+  if (text.ok()) return Load(&*text, source.file, source, environment);
   const ConfigProblem problem{0, source.file, "", "", std::string(text.status().message()), ""};
   LoadedConfig out;
   out.problems.push_back(problem);

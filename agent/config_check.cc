@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/config_schema.h"
 #include "google/protobuf/util/time_util.h"
+#include "lib/engine/postgres/conf.h"
 #include "lib/rpc/address.h"
 #include "mainstay/v1/config.pb.h"
 
@@ -186,7 +187,11 @@ class Checker {
         add_(path, role, "is no plain role name", "use 1 to 63 of a-z, 0-9 and _, no digit first");
     }
     Parameters();
-    for (int i = 0; i < p.hba_size(); ++i) Line(absl::StrCat("postgresql.hba[", i, "]"), p.hba(i));
+    for (int i = 0; i < p.hba_size(); ++i) {
+      const auto problem = engine::postgres::CheckHbaLine(p.hba(i));
+      if (!problem.what.empty())
+        add_(absl::StrCat("postgresql.hba[", i, "]"), p.hba(i), problem.what, problem.remedy);
+    }
     for (int i = 0; i < p.initdb_size(); ++i) {
       if (!absl::StartsWith(p.initdb(i), "-")) {
         add_(absl::StrCat("postgresql.initdb[", i, "]"), p.initdb(i), "is no option", "begin it with -");
@@ -209,11 +214,8 @@ class Checker {
   void Parameters() {
     for (const auto& [name, value] : m_.postgresql().parameters()) {
       const std::string path = absl::StrCat("postgresql.parameters.", name);
-      bool plain = !name.empty() && name.size() <= 63;
-      for (char c : name)
-        plain = plain && (absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '.');
-      if (!plain) add_(path, value, "is no parameter name", "use letters, digits, _ and .");
-      Line(path, value);
+      const auto problem = engine::postgres::CheckParameter(name, value);
+      if (!problem.what.empty()) add_(path, value, problem.what, problem.remedy);
     }
   }
 

@@ -82,30 +82,6 @@ bool IsParameterName(absl::string_view name) {
   });
 }
 
-std::string CheckOne(const std::string& name, const std::string& value) {
-  if (!IsParameterName(name)) return "is not a parameter's name; want letters, digits, _ and .";
-  const std::string lower = absl::AsciiStrToLower(name);
-  if (const char* reason = ReasonOfProtected(lower))
-    return absl::StrCat("is kept by Mainstay, because ", reason, "; remove it");
-  if (absl::StartsWith(lower, "mainstay.")) return "is kept by Mainstay; remove it";
-  if (!QuoteConf(value).ok()) return "has a line break or a NUL in its value; remove it";
-  const std::string v = absl::AsciiStrToLower(absl::StripAsciiWhitespace(value));
-  if (lower == "wal_level" && v != "replica" && v != "logical")
-    return absl::StrCat("= ", v, " makes standbys impossible; use replica or logical");
-  if (lower == "synchronous_commit" && v != "on" && v != "remote_apply") {
-    return absl::StrCat("= ", v,
-                        " acknowledges writes that a failover can lose; use on or remote_apply here, and set "
-                        "less per session or role");
-  }
-  for (const Floor& f : kFloors) {
-    if (lower != f.name) continue;
-    int64_t n = 0;
-    if (!absl::SimpleAtoi(v, &n) || n < f.least)
-      return absl::StrCat("= ", Cut(v, 20), " is not a number of at least ", f.least);
-  }
-  return "";
-}
-
 std::string RoleJson(const RoleState& r) {
   OrderedJson j;
   j["schema"] = 1;
@@ -144,12 +120,52 @@ const char* ReasonOfProtected(absl::string_view name) {
   return nullptr;
 }
 
+ConfProblem CheckParameter(absl::string_view name, absl::string_view value) {
+  if (!IsParameterName(name)) return {"is no parameter's name", "use letters, digits, _ and ."};
+  const std::string lower = absl::AsciiStrToLower(name);
+  if (const char* reason = ReasonOfProtected(lower))
+    return {absl::StrCat("is kept by Mainstay, because ", reason), "remove it"};
+  if (absl::StartsWith(lower, "mainstay.")) return {"is kept by Mainstay", "remove it"};
+  if (!QuoteConf(value).ok()) return {"has a line break or a NUL in its value", "remove it"};
+  const std::string v = absl::AsciiStrToLower(absl::StripAsciiWhitespace(value));
+  if (lower == "wal_level" && v != "replica" && v != "logical")
+    return {"makes standbys impossible", "use replica or logical"};
+  if (lower == "synchronous_commit" && v != "on" && v != "remote_apply") {
+    return {"acknowledges writes that a failover can lose",
+            "use on or remote_apply here, and set less per session or role"};
+  }
+  for (const Floor& f : kFloors) {
+    if (lower != f.name) continue;
+    int64_t n = 0;
+    if (!absl::SimpleAtoi(v, &n) || n < f.least)
+      return {"is too small or no number", absl::StrCat("use at least ", f.least)};
+  }
+  return {};
+}
+
+ConfProblem CheckHbaLine(absl::string_view line) {
+  if (line.find_first_of(absl::string_view("\n\r\0", 3)) != absl::string_view::npos)
+    return {"has a line break or a NUL", "write one entry a line"};
+  const std::vector<std::string> words = absl::StrSplit(line, absl::ByAnyChar(" \t,"), absl::SkipEmpty());
+  const bool host = !words.empty() && absl::StartsWith(words[0], "host");
+  if (host && std::any_of(words.begin(), words.end(), [](std::string w) {
+        w.erase(std::remove(w.begin(), w.end(), '"'), w.end());
+        return absl::EqualsIgnoreCase(w, "trust");
+      })) {
+    return {"lets anybody in over the network", "use scram-sha-256"};
+  }
+  if (!words.empty() && absl::StartsWith(words[0], "include"))
+    return {"includes a file that cannot be checked", "list the lines here"};
+  return {};
+}
+
 std::string CheckParameters(const std::map<std::string, std::string>& parameters) {
   std::string out;
   for (const auto& [name, value] : parameters) {
-    const std::string problem = CheckOne(name, value);
-    if (!problem.empty())
-      absl::StrAppend(&out, out.empty() ? "" : "\n", "postgresql.parameters.", Cut(name, 80), " ", problem);
+    const ConfProblem problem = CheckParameter(name, value);
+    if (problem.what.empty()) continue;
+    absl::StrAppend(&out, out.empty() ? "" : "\n", "postgresql.parameters.", Cut(name, 80), " = ",
+                    Cut(value, 40), " ", problem.what, "; ", problem.remedy);
   }
   return out;
 }
@@ -251,23 +267,9 @@ absl::StatusOr<std::string> BuildHba(const Options& o, const Settings& s, const 
                   " all scram-sha-256\n");
   absl::StrAppend(&out, "host all ", repl, " all reject\n");
   for (const std::string& line : s.hba) {
-    if (line.find_first_of(std::string("\n\r\0", 3)) != std::string::npos) {
+    if (const ConfProblem problem = CheckHbaLine(line); !problem.what.empty()) {
       return absl::InvalidArgumentError(
-          absl::StrCat("postgresql.hba: a line break in '", Cut(line, 60), "'; write one entry a line"));
-    }
-    const std::vector<std::string> words = absl::StrSplit(line, absl::ByAnyChar(" \t,"), absl::SkipEmpty());
-    const bool host = !words.empty() && absl::StartsWith(words[0], "host");
-    if (host && std::any_of(words.begin(), words.end(), [](std::string w) {
-          w.erase(std::remove(w.begin(), w.end(), '"'), w.end());
-          return absl::EqualsIgnoreCase(w, "trust");
-        })) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "postgresql.hba: '", Cut(line, 80), "' lets anybody in over the network; use scram-sha-256"));
-    }
-    if (!words.empty() && absl::StartsWith(words[0], "include")) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("postgresql.hba: '", Cut(line, 80),
-                       "' includes a file that cannot be checked; list the lines here"));
+          absl::StrCat("postgresql.hba: '", Cut(line, 80), "' ", problem.what, "; ", problem.remedy));
     }
     absl::StrAppend(&out, line, "\n");
   }

@@ -41,6 +41,14 @@ absl::StatusOr<std::string> BuildConf(const ConfInput& input, const RoleState& r
 // Reads the role back. NotFound when the text has none (not written by Mainstay).
 absl::StatusOr<RoleState> ParseRole(absl::string_view conf);
 
+// What is wrong with a setting and what to do about it; `what` is empty when nothing is.
+struct ConfProblem {
+  std::string what;  // goes on after the name: "is kept by Mainstay, because ..."
+  std::string remedy;
+};
+ConfProblem CheckParameter(absl::string_view name, absl::string_view value);
+// One line of postgresql.hba.
+ConfProblem CheckHbaLine(absl::string_view line);
 // Every problem of the configuration's parameters, one a line; "" when there is none.
 std::string CheckParameters(const std::map<std::string, std::string>& parameters);
 // The reason why Mainstay keeps this parameter for itself; null when it does not.

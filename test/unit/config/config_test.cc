@@ -135,6 +135,29 @@ durability: [a]
   }
 }
 
+TEST(Config, DatabaseSettingsThatTheEngineRefusesAreToldBeforeItStarts) {
+  const std::string text = std::string(kGood) + R"(    fsync: off
+    max_connections: 2
+    synchronous_commit: local
+  hba: ["host all all 10.0.0.0/8 trust", "host all all 10.0.0.0/8 scram-sha-256"]
+)";
+  const std::string problems = Load(text).Problems();
+  EXPECT_THAT(problems,
+              HasSubstr("m.yaml:14: postgresql.parameters.fsync = \"off\" is kept by Mainstay, because an "
+                        "acknowledged write must survive a crash; remove it"));
+  EXPECT_THAT(problems, HasSubstr("postgresql.parameters.max_connections = \"2\" is too small"));
+  EXPECT_THAT(problems,
+              HasSubstr("postgresql.parameters.synchronous_commit = local acknowledges writes that"));
+  EXPECT_THAT(problems, HasSubstr("m.yaml:17: postgresql.hba[0] = "));
+  EXPECT_THAT(problems, Not(HasSubstr("hba[1]")));
+}
+
+TEST(Config, ATextThatIsNoYamlIsTheOnlyProblem) {
+  const LoadedConfig c = Load("cluster: {demo\nname: a\n");
+  ASSERT_EQ(c.problems.size(), 1u) << c.Problems();
+  EXPECT_THAT(c.Problems(), HasSubstr("is no YAML"));
+}
+
 TEST(Config, UnsafeTimingsAreRefusedWithTheArithmetic) {
   const LoadedConfig c = Load(std::string(kGood), {.file = "", .flags = {{"election.validity", "9s"}}});
   EXPECT_FALSE(c.ok());
