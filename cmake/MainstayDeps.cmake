@@ -126,6 +126,9 @@ if(MAINSTAY_AGENT AND MAINSTAY_RPC)
   target_link_libraries(mainstay_dep_grpc INTERFACE gRPC::grpc++ mainstay_dep_protobuf)
   if(MAINSTAY_STATIC)
     target_link_options(mainstay_dep_grpc INTERFACE -Wl,--wrap=gpr_cpu_num_cores -Wl,-u,__wrap_gpr_cpu_num_cores)
+    # The list of gRPC's parts that are registered, so linked: lib/rpc/grpc_parts.cc instead of all there are.
+    set(parts _ZN9grpc_core22BuildCoreConfigurationEPNS_17CoreConfiguration7BuilderE)
+    target_link_options(mainstay_dep_grpc INTERFACE -Wl,--wrap=${parts} -Wl,-u,__wrap_${parts})
   endif()
   # The reflection service registers itself from a static constructor, which an archive drops unless it is named.
   add_library(mainstay_dep_grpc_reflection INTERFACE)

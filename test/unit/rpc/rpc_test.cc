@@ -13,6 +13,7 @@
 #include "lib/rpc/admin_client.h"
 #include "lib/rpc/peer_client.h"
 #include "lib/rpc/server.h"
+#include "lib/rpc/status.h"
 #include "test/unit/rpc/fake_port.h"
 
 namespace mainstay::rpc {
@@ -327,6 +328,23 @@ TEST(Listening, PortsAreNotSharedAndOthersThanLoopbackRefused) {
       {.address = "0.0.0.0:0", .cluster = "demo", .member = "x", .port = &port, .audit = nullptr});
   EXPECT_EQ(open.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(open.status().message()), HasSubstr("mTLS"));
+}
+
+TEST(Messages, OfFailedConnectionsAreOneSentence) {
+  const std::string nested = "failed to connect to all addresses; last error: ";
+  EXPECT_EQ(PlainMessage(nested +
+                         "UNKNOWN: ipv4:127.0.0.1:1: Failed to connect to remote host: Connection refused"),
+            "cannot connect: Connection refused");
+  EXPECT_EQ(
+      PlainMessage(
+          nested +
+          "UNAVAILABLE: ipv6:%5B::1%5D:7400: connection attempt timed out before receiving SETTINGS frame"),
+      "cannot connect: connection attempt timed out before receiving SETTINGS frame");
+  EXPECT_EQ(PlainMessage(nested + "UNKNOWN: unix:/run/a.sock: No such file or directory"),
+            "cannot connect: No such file or directory");
+  EXPECT_EQ(PlainMessage(nested), "cannot connect: ");
+  EXPECT_EQ(PlainMessage(nested + "no colon"), "cannot connect: no colon");
+  EXPECT_EQ(PlainMessage("I lead and my permission runs"), "I lead and my permission runs");
 }
 
 }  // namespace
