@@ -1,5 +1,7 @@
 #include "lib/rpc/status.h"
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "lib/base/strings.h"
 
 namespace mainstay::rpc {
@@ -9,6 +11,21 @@ constexpr size_t kMaxMessage = 1024;  // travels in a header
 
 }  // namespace
 
+std::string PlainMessage(const std::string& message) {
+  constexpr absl::string_view kNested = "failed to connect to all addresses; last error: ";
+  absl::string_view rest = message;
+  if (!absl::ConsumePrefix(&rest, kNested)) return message;
+  const size_t host = rest.rfind("remote host: ");
+  const size_t target = rest.find_first_of("0123456789/", rest.find(':') + 1);  // past "UNKNOWN: ipv4:"
+  if (host != absl::string_view::npos) {
+    rest.remove_prefix(host + sizeof("remote host: ") - 1);
+  } else if (target != absl::string_view::npos) {
+    const size_t sentence = rest.find(": ", target);
+    if (sentence != absl::string_view::npos) rest.remove_prefix(sentence + 2);
+  }
+  return absl::StrCat("cannot connect: ", rest);
+}
+
 grpc::Status ToGrpc(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), Cut(status.message(), kMaxMessage));
@@ -16,7 +33,7 @@ grpc::Status ToGrpc(const absl::Status& status) {
 
 absl::Status FromGrpc(const grpc::Status& status) {
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
-                      Cut(status.error_message(), kMaxMessage));
+                      Cut(PlainMessage(status.error_message()), kMaxMessage));
 }
 
 const char* CodeName(const grpc::Status& status) {
