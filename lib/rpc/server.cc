@@ -46,8 +46,9 @@ void SetBounds(grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 10 * 60 * 1000);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10000);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 3000);
-  // Peers ping every 2 s while a call is under way (channel.cc).
+  // Peers ping every 10 s while a call is under way (channel.cc).
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // as in channel.cc
   // By default two agents could share a port, each getting half of the calls.
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
 }
