@@ -21,7 +21,6 @@
 namespace mainstay::agent {
 namespace {
 
-using schema::Source;
 using schema::Trace;
 
 constexpr size_t kMaxFileBytes = 256 * 1024;

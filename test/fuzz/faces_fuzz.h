@@ -9,6 +9,7 @@
 
 #include "agent/config.h"
 #include "lib/http/server.h"
+#include "lib/metrics/metrics.h"
 #include "lib/rpc/address.h"
 #include "lib/rpc/convert.h"
 #include "mainstay/v1/config.pb.h"
@@ -34,6 +35,7 @@ inline void FuzzYaml(const std::string& text) {
 }
 
 inline void FuzzTarget(const std::string& text) {
+  (void)metrics::ContentType(metrics::Negotiate(text));  // of the Accept header
   const auto request = http::ParseTarget(text);
   if (!request) return;
   if (request->path.empty() || request->path[0] != '/' || request->query.size() > 32)

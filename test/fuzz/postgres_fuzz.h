@@ -10,9 +10,11 @@
 
 #include "lib/engine/postgres/conf.h"
 #include "lib/engine/postgres/controldata.h"
+#include "lib/engine/postgres/datadir.h"
 #include "lib/engine/postgres/history.h"
 #include "lib/engine/postgres/lsn.h"
 #include "lib/engine/postgres/names.h"
+#include "lib/engine/postgres/passwords.h"
 #include "lib/engine/postgres/progress.h"
 
 namespace mainstay::engine::postgres {
@@ -76,6 +78,20 @@ inline void FuzzPostgres(const uint8_t* data, size_t size) {
       break;
     case 'c':
       if (const auto c = ParseControlData(text); c.ok()) (void)c->CleanEnd();
+      break;
+    case 'd':
+      if (const auto pid = ParsePidFile(text); pid.ok())
+        FuzzCheck(pid->pid > 0, "a process id that kill(2) reads as a group");
+      break;
+    case 'w': {
+      Options options;
+      if (const auto p = ParsePasswords(text, options); p.ok())
+        FuzzCheck(!p->superuser.empty() && !p->agent.empty() && !p->replication.empty(), "an empty password");
+      break;
+    }
+    case 'i':
+      if (const auto id = SystemIdOfPgControl(text); id.ok())
+        FuzzCheck(!id->empty(), "an empty system identifier");
       break;
     case 'v':
       (void)MajorOfVersionText(text);

@@ -5,10 +5,12 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 
 #include "lib/base/json.h"
 #include "lib/base/strings.h"
+#include "lib/election/action.h"
 #include "lib/election/record.h"
 
 namespace mainstay::election {
@@ -47,8 +49,19 @@ inline void CheckDocument(const Document& d) {
     FuzzFail("what was read cannot be written and read again");
 }
 
+// The member's own memory on disk: what is read can be written and read again.
+inline void CheckMemory(const std::string& text) {
+  std::string problem;
+  const std::optional<Memory> memory = DecodeMemory(text, &problem);
+  if (memory.has_value() != problem.empty()) FuzzFail("neither a memory nor a problem, or both");
+  if (!memory) return;
+  const std::optional<Memory> again = DecodeMemory(EncodeMemory(*memory), &problem);
+  if (!again || !(*again == *memory)) FuzzFail("a memory that was read cannot be written and read again");
+}
+
 inline void FuzzRecord(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
+  CheckMemory(text);
   Document d;
   const size_t first = text.find('\n');
   const size_t second = first == std::string::npos ? first : text.find('\n', first + 1);

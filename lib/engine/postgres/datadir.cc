@@ -147,6 +147,8 @@ absl::StatusOr<PidFile> ParsePidFile(absl::string_view text) {
   if (lines.empty() || !absl::SimpleAtoi(absl::StripAsciiWhitespace(lines[0]), &out.pid) || out.pid == 0) {
     return absl::InvalidArgumentError("postmaster.pid does not begin with a process id");
   }
+  if (out.pid < -INT32_MAX || out.pid > INT32_MAX)
+    return absl::InvalidArgumentError("postmaster.pid begins with a number that is no process id");
   out.pid = std::max(out.pid, -out.pid);  // negative: a single-user backend
   if (lines.size() > 1) out.data_dir = std::string(absl::StripAsciiWhitespace(lines[1]));
   if (lines.size() > 3 && !absl::SimpleAtoi(absl::StripAsciiWhitespace(lines[3]), &out.port)) out.port = 0;

@@ -9,7 +9,7 @@
 
 #include "absl/status/status.h"
 #include "lib/shim/connection.h"
-#include "test/fuzz/shim_frames.h"
+#include "test/fuzz/frames_fuzz.h"
 
 namespace mainstay::shim {
 namespace {

@@ -1,7 +1,7 @@
 // What the fuzzer and the corpus regression test both do with a packet: everything the shim does to it before
 // it acts.
-#ifndef MAINSTAY_TEST_FUZZ_SHIM_FRAMES_H_
-#define MAINSTAY_TEST_FUZZ_SHIM_FRAMES_H_
+#ifndef MAINSTAY_TEST_FUZZ_FRAMES_FUZZ_H_
+#define MAINSTAY_TEST_FUZZ_FRAMES_FUZZ_H_
 
 #include <stdlib.h>
 
@@ -62,4 +62,4 @@ inline int EatFrame(const uint8_t* data, size_t size) {
 
 }  // namespace mainstay::shimd
 
-#endif  // MAINSTAY_TEST_FUZZ_SHIM_FRAMES_H_
+#endif  // MAINSTAY_TEST_FUZZ_FRAMES_FUZZ_H_

@@ -1,6 +1,5 @@
-// libFuzzer target for the shim's frames: clang++ -fsanitize=fuzzer,address,undefined (see
-// test/fuzz/shim_frames.sh).
-#include "test/fuzz/shim_frames.h"
+// libFuzzer target: fuzz_frames -max_len=8300 test/fuzz/corpus/frames
+#include "test/fuzz/frames_fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   // A copy of exact size, so that reading one byte too far is seen.

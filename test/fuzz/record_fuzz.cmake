@@ -1,7 +1,0 @@
-mainstay_test(NAME fuzz_record_replay SOURCES record_replay_test.cc DEPS mainstay::election LABELS unit)
-if(MAINSTAY_FUZZ AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-  add_executable(fuzz_record record_fuzz.cc)
-  target_compile_options(fuzz_record PRIVATE -fsanitize=fuzzer)
-  target_link_options(fuzz_record PRIVATE -fsanitize=fuzzer)
-  target_link_libraries(fuzz_record PRIVATE mainstay::election mainstay_flags)
-endif()
