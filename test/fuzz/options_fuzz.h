@@ -49,12 +49,14 @@ inline ssize_t FuzzWrite(int, const void*, size_t n) { return static_cast<ssize_
 #ifndef MAINSTAY_SHIM_VERSION
 #define MAINSTAY_SHIM_VERSION "fuzz"
 #endif
+#define ReadOptions FuzzReadOptions
 #define Die FuzzDie
 #define Complain FuzzComplain
 #define ReadSmallFile FuzzReadSmallFile
 #define _exit FuzzExit
 #define write FuzzWrite
 #include "agent/shim/options.cc"
+#undef ReadOptions
 #undef Die
 #undef Complain
 #undef ReadSmallFile
@@ -94,7 +96,7 @@ inline bool EatOptions(std::string text) {
   char* environment[] = {lang, password, nullptr};
   Options options;
   try {
-    ReadOptions(static_cast<int>(argv.size()) - 1, argv.data(), environment, &options);
+    FuzzReadOptions(static_cast<int>(argv.size()) - 1, argv.data(), environment, &options);
   } catch (const Ended&) {
     return false;
   }
