@@ -19,6 +19,7 @@
 #include "agent/sidecar/fence_keeper.h"
 #include "agent/sidecar/loop.h"
 #include "agent/sidecar/port.h"
+#include "agent/sidecar/start_memory.h"
 #include "agent/sidecar/store_runner.h"
 #include "agent/sidecar/worker.h"
 #include "lib/base/log.h"
@@ -30,6 +31,10 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+
+// Again and again: founding, cloning and failovers run code, too, that is not needed afterwards.
+constexpr Duration kGiveBackAfter = seconds(10);
+constexpr Duration kGiveBackEvery = std::chrono::minutes(1);
 
 void SetLog(const Config& config) {
   LogOptions log;
@@ -58,6 +63,7 @@ class Sidecar {
  private:
   absl::StatusOr<election::Memory> LoadMemory();
   std::string Incarnation() const;
+  void GiveBackAt(MonoTime when);
   void AwaitSignal();
   void OnSignal(int signal);
   void AwaitHandover(MonoTime until);
@@ -185,8 +191,16 @@ int Sidecar::Run() {
   watcher_ = std::make_unique<StoreWatcher>(
       &loop_, store_.get(), timeout, [this](election::RecordSeen seen) { driver_->Handle(std::move(seen)); });
   faces_->SetServing(true);
+  GiveBackAt(loop_.Now() + kGiveBackAfter);
   io_.run();
   return Finish();
+}
+
+void Sidecar::GiveBackAt(MonoTime when) {
+  loop_.At(when, [this] {
+    GiveBackStartMemory();
+    GiveBackAt(loop_.Now() + kGiveBackEvery);
+  });
 }
 
 // ---- signals ----
