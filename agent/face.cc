@@ -93,7 +93,7 @@ class FacesImpl : public Faces {
   absl::Status Listen(boost::asio::io_context& loop, const Config& config) {
     auto http = http::Server::Start(
         loop, {.address = config.listen_http},
-        [this](const http::Request& request, http::Reply reply) { reply(Answer(request)); });
+        [this](const http::Request& request, const http::Reply& reply) { reply(Answer(request)); });
     if (!http.ok()) return http.status();
     http_ = *std::move(http);
     rpc::Server::Options options;

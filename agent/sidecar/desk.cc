@@ -4,7 +4,7 @@ namespace mainstay::agent {
 
 using election::AdminStatus;
 
-void AdminDesk::Submit(rpc::AdminCommand command, Done done) {
+void AdminDesk::Submit(const rpc::AdminCommand& command, Done done) {
   if (const auto known = known_.find(command.id); known != known_.end()) {
     done(known->second);
     return;

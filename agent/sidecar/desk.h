@@ -35,7 +35,7 @@ class AdminDesk {
   AdminDesk(Loop* loop, Begin begin, Ended ended)
       : loop_(loop), begin_(std::move(begin)), ended_(std::move(ended)) {}
 
-  void Submit(rpc::AdminCommand command, Done done);
+  void Submit(const rpc::AdminCommand& command, Done done);
   // Fine for ids that nobody waits for.
   void Answer(const std::string& id, election::AdminStatus status, std::string message);
   // Answers all that is open: the agent ends.
@@ -76,7 +76,10 @@ class AskDesk {
     open_.emplace(key, Entry{std::move(done), timer});
     return true;
   }
-  void Answer(const election::Name& to, T answer) { Close(Key(to, answer.ask), std::move(answer)); }
+  void Answer(const election::Name& to, T answer) {
+    const Key key(to, answer.ask);
+    Close(key, std::move(answer));
+  }
 
  private:
   using Key = std::pair<election::Name, uint64_t>;

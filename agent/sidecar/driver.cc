@@ -221,12 +221,12 @@ void Driver::OnShim(const ShimFacts& facts, bool other_shim) {
 
 // ---- requests ----
 
-void Driver::Submit(rpc::AdminCommand command, std::function<void(rpc::AdminAnswer)> done) {
+void Driver::Submit(const rpc::AdminCommand& command, std::function<void(rpc::AdminAnswer)> done) {
   if (!running_) {
     done({election::AdminStatus::kRefused, "the agent is ending"});
     return;
   }
-  admin_.Submit(std::move(command), std::move(done));
+  admin_.Submit(command, std::move(done));
 }
 
 void Driver::BeginAdmin(const rpc::AdminCommand& command) {

@@ -73,7 +73,7 @@ class Driver : public FenceSink {
   void OnShim(const ShimFacts& facts, bool other_shim) override;
 
   // Of AgentPort, already on the loop.
-  void Submit(rpc::AdminCommand command, std::function<void(rpc::AdminAnswer)> done);
+  void Submit(const rpc::AdminCommand& command, std::function<void(rpc::AdminAnswer)> done);
   void OnReport(const election::PeerReport& report, const std::function<void(election::PeerReport)>& done);
   void OnFreeze(const election::FreezeAsked& asked, std::function<void(election::FreezeAnswered)> done);
   void OnPromise(const election::PromiseAsked& asked, std::function<void(election::PromiseAnswered)> done);

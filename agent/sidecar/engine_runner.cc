@@ -329,10 +329,11 @@ void EngineRunner::TickProbe() {
   loop_->Cancel(next_probe_);
   next_probe_ = loop_->At(loop_->Now() + options_.probe_interval, [this] { TickProbe(); });
   DbReport report = last_;
-  report.at = loop_->Now();
+  const MonoTime now = loop_->Now();
+  report.at = now;
   report.verdict = election::Verdict::kUnknown;
   if (gone_ && !(current_.has_value() && MayStart(*current_))) report.state = DbState::kStopped;
-  Judge(std::move(report), report.at);
+  Judge(std::move(report), now);
 }
 
 // ---- the shim's word ----
@@ -348,7 +349,7 @@ void EngineRunner::OnExit(const DatabaseExit& exit) {
     report.writable = false;
     report.standbys.clear();
     report.streaming_from.clear();
-    Judge(std::move(report), report.at);
+    Judge(std::move(report), loop_->Now());
   }
   ProbeNow();
 }

@@ -17,8 +17,8 @@ bool HasTextRelocations(const dl_phdr_info& object) {
   for (int i = 0; i < object.dlpi_phnum; ++i) {
     const ElfW(Phdr)& p = object.dlpi_phdr[i];
     if (p.p_type != PT_DYNAMIC) continue;
-    for (const auto* d = reinterpret_cast<const ElfW(Dyn)*>(object.dlpi_addr + p.p_vaddr); d->d_tag != DT_NULL;
-         ++d) {
+    for (const auto* d = reinterpret_cast<const ElfW(Dyn)*>(object.dlpi_addr + p.p_vaddr);
+         d->d_tag != DT_NULL; ++d) {
       if (d->d_tag == DT_TEXTREL) return true;
       if (d->d_tag == DT_FLAGS && (d->d_un.d_val & DF_TEXTREL) != 0) return true;
     }

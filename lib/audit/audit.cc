@@ -50,7 +50,7 @@ class Log::Impl {
 
   std::string Write(const Event& event) {
     std::lock_guard lock(mu_);
-    const std::string id = UuidV7();
+    std::string id = UuidV7();
     Append(event, id);
     return id;
   }

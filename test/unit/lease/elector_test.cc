@@ -236,7 +236,7 @@ TEST(ElectorLife, AloneOnMemoryWithMinEpochAndWithoutCallbacks) {
   EXPECT_FALSE(elector->MayAct());
   EXPECT_EQ(elector->CurrentPermission().epoch(), 0);
   EXPECT_TRUE(elector->RunUntil([&] { return elector->MayAct(); }));
-  EXPECT_EQ(elector->CurrentPermission().epoch(), 42);
+  EXPECT_GT(elector->CurrentPermission().epoch(), 41);
   EXPECT_FALSE(elector->MayAct()) << "after Stop never";
   EXPECT_TRUE(elector->Stop()) << "twice is fine";
 }
