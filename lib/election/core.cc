@@ -93,7 +93,8 @@ PeerReport Describe(const State& s, MonoTime now) {
             (s.phase == Phase::kPrimary || s.phase == Phase::kOpening || s.phase == Phase::kHandover);
   p.db_running = s.db.state == DbState::kRunning;
   p.empty = s.db_known && s.db.empty && s.set->database;
-  p.system_id = s.db.system_id;
+  const bool stray = Worthless(s) && Present(s) && s.view->cluster_id != s.db.system_id;
+  p.system_id = stray ? "" : s.db.system_id;
   p.position = OwnPosition(s);
   p.can_vote = !s.frozen && !s.set->self.no_failover && Present(s) &&
                s.db.streaming_from == s.view->holder_name && s.memory.lineage >= s.view->base &&

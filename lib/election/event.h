@@ -75,6 +75,9 @@ struct DbReport {
   bool writable = false;  // accepts writes (is a primary)
   Verdict verdict = Verdict::kUnknown;
   bool empty = false;     // the data directory holds no cluster
+  // The cluster here was founded by this member and has never been opened for writes: nothing was acknowledged
+  // in it, so it may be thrown away when the record is of another cluster.
+  bool unopened = false;
   std::string system_id;  // of the data, "" when empty or unknown
   std::string data_nonce;
   uint64_t offset = 0;  // primary: flushed; standby: received and flushed

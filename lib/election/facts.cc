@@ -18,10 +18,12 @@ bool SyncMode(const State& s) {
 
 Durability Wish(const State& s) { return s.wish.value_or(s.set->durability); }
 
+Epoch DataLineage(const Memory& m) { return m.lineage == 0 ? 0 : std::max(m.lineage, m.held); }
+
 Position OwnPosition(const State& s) {
   if (s.frozen) return s.frozen_at;
   Position p;
-  p.lineage = s.memory.lineage;
+  p.lineage = DataLineage(s.memory);
   p.offset = s.db.offset;
   p.timeline = s.db.timeline;
   return p;
@@ -38,6 +40,22 @@ bool OnLineage(const State& s, const Position& p) {
   if (s.view == nullptr) return false;
   if (Mistake(M::kLineage)) return true;
   return p.lineage >= s.view->base && p.lineage <= s.view->epoch && p.lineage > 0;
+}
+
+bool Worthless(const State& s) {
+  return s.db_known && s.memory.lineage == 0 && (s.db.empty || s.db.unopened);
+}
+
+// With a sync set a lost record is made again only when every known member was asked, and each promises an
+// epoch once. Without one somebody who cannot be asked may have had an epoch that was deleted before this
+// member read it: members skip to the next block of epochs, and each has its own place in a block, so that no
+// two of them give out the same one.
+Epoch LostEpoch(const State& s) {
+  if (SyncMode(s) && s.set->database) return s.memory.max_epoch + 1;
+  constexpr Epoch kBlock = 256;
+  uint32_t place = 2166136261u;  // FNV-1a
+  for (const char ch : s.set->self.name) place = (place ^ static_cast<uint8_t>(ch)) * 16777619u;
+  return (s.memory.max_epoch / kBlock + 1) * kBlock + place % kBlock;
 }
 
 MonoTime StreamAt(const State& s) { return s.db.stream_at; }

@@ -38,6 +38,8 @@ void SeeDamaged(Context& c, const std::string& version, std::string problem) {
 // What is wrong with a sound record in the light of what this member remembers; "" when nothing.
 std::string Doubt(const State& s, const Record& r) {
   const Memory& m = s.memory;
+  // Whoever has nothing worth keeping joins the cluster that there is.
+  if (Worthless(s)) return "";
   if (!m.cluster_id.empty() && !r.cluster_id.empty() && r.cluster_id != m.cluster_id)
     return "the record is of cluster id " + r.cluster_id + ", these data are of " + m.cluster_id;
   if (r.epoch < m.record_epoch || (r.epoch == m.record_epoch && r.change < m.record_change))
@@ -70,12 +72,17 @@ void See(Context& c, const std::string& version, const Record& record, bool read
     s.must_read = false;
     return;
   }
-  if (older && doubt.empty()) doubt = "the record is older than what was seen";
+  if (older && doubt.empty() && !Worthless(s)) doubt = "the record is older than what was seen";
   s.foreign =
       !s.memory.cluster_id.empty() && !record.cluster_id.empty() && record.cluster_id != s.memory.cluster_id;
   if (!doubt.empty()) {
     SeeDamaged(c, version, std::move(doubt));
     return;
+  }
+  if (Worthless(s)) {
+    s.foreign = false;
+    s.memory.record_epoch = 0;
+    s.memory.record_change = 0;
   }
   // Another primary, or this one has opened its database: what failed before (to follow it) may work now.
   if (s.view == nullptr || s.view->epoch != record.epoch || s.view->base != record.base ||
@@ -232,6 +239,7 @@ void Opened(Context& c, const EngineDone& e, const Engine& op) {
   s.frozen = false;
   s.db.state = DbState::kRunning;
   s.db.writable = true;
+  s.db.unopened = false;
   s.db.verdict = Verdict::kOk;
   s.db.at = c.now;
   s.db.offset = e.offset;
@@ -244,6 +252,7 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
   switch (op.op) {
     case EngineOp::kFound:
       s.db.empty = false;
+      s.db.unopened = true;
       s.db.system_id = e.system_id;
       s.db.state = DbState::kStopped;
       s.db.offset = e.offset;
@@ -252,11 +261,11 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
       // It was started (or cloned): what was known before is over, the next probe tells the rest. Without
       // this the member would be told to follow again at once, for ever.
       if (s.db.state != DbState::kRunning) s.db.state = DbState::kStarting;
-      s.db.empty = false;
+      s.db.empty = s.db.unopened = false;
       break;
     case EngineOp::kFreeze:
       s.frozen = true;
-      s.frozen_at = Position{op.memory.lineage, e.offset, e.timeline};
+      s.frozen_at = Position{DataLineage(op.memory), e.offset, e.timeline};
       s.frozen_since = c.now;
       if (s.attempt.ask != 0 && op.epoch == s.attempt.epoch) s.attempt.self_frozen = true;
       if (s.db.state != DbState::kRunning) s.db.state = DbState::kRunning;

@@ -72,7 +72,8 @@ void IngestFreezeAsked(Context& c, const FreezeAsked& e) {
   if (!refusal.empty() || s.freeze_waiters.size() >= kMaxWaiters) {
     if (refusal.empty()) refusal = "too many requests";
     c.out.push_back(AnswerFreeze{e.from, Answer(c, e, false, std::move(refusal))});
-    if (e.epoch > s.memory.max_epoch && e.cause != Cause::kLost) s.must_read = true;
+    // (Who says that the record is lost may know more than a watch that is silent here.)
+    if (e.cause == Cause::kLost ? Present(s) : e.epoch > s.memory.max_epoch) s.must_read = true;
     return;
   }
   Memory& m = s.memory;

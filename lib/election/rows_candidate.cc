@@ -129,9 +129,12 @@ void AddHouseRows(std::vector<Row>* t) {
                 [](const Context& c) { return c.s.must_read && StoreIdle(c.s) && c.now >= c.s.next_read; },
                 SendRead});
   t->push_back({"lock.look", In(Phase::kJoining, Phase::kReplica, Phase::kFenced),
-                "the lock was damaged when last seen", "Look whether the lock is still damaged.", "", true,
+                "the lock was damaged when last seen, or not renewed for twice the lease duration",
+                "Look whether the lock is still as it was seen: a watch may be silent.", "", true,
                 [](const Context& c) {
-                  return c.s.lock == LockView::kDamaged && StoreIdle(c.s) && c.now >= c.s.next_read;
+                  const State& s = c.s;
+                  const bool stale = Present(s) && c.now >= std::max(s.seen_at, s.read_at) + LeaseWait(s) * 2;
+                  return (s.lock == LockView::kDamaged || stale) && StoreIdle(s) && c.now >= s.next_read;
                 },
                 SendRead});
   t->push_back({"memory.save", In(Phase::kReplica, Phase::kPrimary, Phase::kFenced),

@@ -75,7 +75,8 @@ bool Recreate(const Context& c) {
 }
 void ActRecreate(Context& c) {
   Record r = NextRecord(c);
-  r.epoch = std::max(r.epoch, c.s.memory.max_epoch) + 1;
+  r.epoch = LostEpoch(c.s);
+  c.s.memory.max_epoch = r.epoch;
   r.holder = c.set().identity;
   r.holder_name = c.set().self.name;
   c.facts = "epoch " + std::to_string(r.epoch);

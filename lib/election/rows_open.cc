@@ -82,6 +82,7 @@ void ActOpen(Context& c) {
   m.promised = std::max(m.promised, s.view->epoch);
   m.promised_to.clear();
   m.detached = true;
+  if (op.op != EngineOp::kFreeze) s.tried_open = s.view->epoch;
   if (op.op != EngineOp::kFreeze)
     m.lineage = op.op == EngineOp::kPromote || m.lineage == 0 ? s.view->epoch : m.lineage;
   c.facts = op.op == EngineOp::kPromote  ? "promote at " + std::to_string(OwnPosition(s).offset)
@@ -109,6 +110,23 @@ void ActPrimary(Context& c) {
   c.out.push_back(Notify{"", true, false});
   if (s.admin.has_value() && s.admin->kind == AdminKind::kFailover)
     AnswerPerson(c, AdminStatus::kDone, c.set().self.name + " is the primary now");
+}
+
+// Fenced or shutting down before the database was opened. A log that nothing was added to since it won the lock
+// is known to its end: whoever has it all may lead next.
+bool OpenUnwanted(const Context& c) {
+  return (c.s.memory.fenced || c.s.shutdown) && c.set().database && EngineIdle(c.s) && StoreIdle(c.s) &&
+         c.s.open_epoch == 0 && !c.s.db.writable;
+}
+void ActOpenUnwanted(Context& c) {
+  State& s = c.s;
+  if (!s.frozen || s.tried_open == s.view->epoch) {
+    GiveUp(c);
+    return;
+  }
+  s.stopped_complete = true;
+  s.stopped_at = s.frozen_at;
+  SetPhase(c, Phase::kReleasing);
 }
 
 bool OpenFailed(const Context& c) { return c.s.open_failed && EngineIdle(c.s) && c.s.lead; }
@@ -172,6 +190,9 @@ void AddOpenRows(std::vector<Row>* t) {
        "The agent restarted beside a running primary: adopt it.", "", false, AlreadyOpen, ActAlreadyOpen});
   t->push_back({"open.done", In(Phase::kOpening), "the database accepts writes",
                 "This member is the primary now.", "primary", false, IsOpen, ActPrimary});
+  t->push_back({"open.unwanted", In(Phase::kOpening), "a shutdown or a fence was asked for",
+                "The database is not open yet and shall not be: give the lock up.", "releasing stepdown",
+                false, OpenUnwanted, ActOpenUnwanted});
   t->push_back({"open.name", In(Phase::kOpening), "the record does not say which cluster it is of",
                 "Write the new cluster's identifier into the record before opening it.", "", true, Nameless,
                 ActName});

@@ -117,6 +117,7 @@ struct State {
   MonoTime engine_retry;    // no operation before (back-off)
   int engine_failures = 0;
   bool open_failed = false;  // the last Promote, Reopen or Found failed
+  Epoch tried_open = 0;      // epoch under which an opening was last begun
   bool reopen = false;       // open without a new branch: the data are this reign's own
   int reopen_tries = 0;      // restarts in place since `reopen_since`
   MonoTime reopen_since;

@@ -56,7 +56,7 @@ bool UnopenedMine(const State& s) {
   if (r.holder_name != s.set->self.name || s.db.empty || !s.db_known) return false;
   // It froze for that epoch or a later one, and could only have followed a record newer than this since.
   if (m.promised >= r.epoch && m.detached && m.lineage > 0) return true;
-  return m.lineage == 0 && m.held == 0 && (r.cluster_id.empty() || r.cluster_id == s.db.system_id);
+  return m.lineage == 0 && (m.held == 0 || s.db.unopened) && (r.cluster_id.empty() || r.cluster_id == s.db.system_id);
 }
 
 bool SelfComplete(const State& s) {
@@ -125,11 +125,15 @@ bool Better(const State& s, const FreezeAnswered& a, const FreezeAnswered& b, bo
     return p == nullptr ? 0 : p->report.self.priority;
   };
   if (priority(a.from) != priority(b.from)) return priority(a.from) > priority(b.from);
+  // The other may not know that the record is lost: whoever asks goes first.
+  if (by_lineage && (a.from == s.set->self.name) != (b.from == s.set->self.name))
+    return a.from == s.set->self.name;
   return a.from < b.from;
 }
 
 bool NoFailover(const State& s, const Name& n) {
   if (n == s.set->self.name) return s.set->self.no_failover;
+  if (const Peer* p = FindPeer(s, n); p != nullptr) return p->report.self.no_failover;
   const Member* m = s.view == nullptr ? nullptr : s.view->FindMember(n);
   return m != nullptr && m->no_failover;
 }
@@ -166,14 +170,17 @@ Ruling Best(const State& s, const std::vector<FreezeAnswered>& answers, bool by_
             const std::vector<const FreezeAnswered*>& counted) {
   const FreezeAnswered* best = nullptr;
   uint64_t longest = 0;
+  Epoch newest = 0;
   for (const FreezeAnswered* a : counted) {
     longest = std::max(longest, a->position.offset);
+    newest = std::max(newest, a->position.lineage);
     // Lineage 0 with data: a new cluster that was never opened; good when nobody has more.
     if (NoFailover(s, a->from) || (a->position.lineage == 0 && a->position.offset == 0)) continue;
     if (best == nullptr || Better(s, *a, *best, by_lineage)) best = a;
   }
   if (best == nullptr) return {Judgement::kBlocked, "", "nobody who may lead has the data: " + Told(answers)};
-  if (!by_lineage && best->position.offset < longest)
+  // (Positions of different lineages cannot be compared: there the newest lineage must be had, SyncMode's lost path.)
+  if (by_lineage ? SyncMode(s) && best->position.lineage < newest : best->position.offset < longest)
     return {Judgement::kBlocked, "", "the longest log is on a member that must not lead: " + Told(answers)};
   if (Mistake(M::kNotBest)) return {Judgement::kTake, s.set->self.name, "any"};
   if (best->from == s.set->self.name) return {Judgement::kTake, best->from, Told(answers)};
@@ -184,6 +191,8 @@ Ruling JudgeLost(const State& s, const std::vector<FreezeAnswered>& all, bool ov
   std::vector<const FreezeAnswered*> counted;
   std::vector<Name> known = s.memory.known;
   Insert(&known, s.set->self.name);
+  if (s.memory.lineage == 0)
+    for (const Name& n : s.set->expected) Insert(&known, n);
   for (const FreezeAnswered& a : all) {
     if (!a.frozen) continue;
     counted.push_back(&a);
@@ -194,7 +203,8 @@ Ruling JudgeLost(const State& s, const std::vector<FreezeAnswered>& all, bool ov
     const bool in = std::any_of(counted.begin(), counted.end(), [&](const auto* a) { return a->from == n; });
     if (!in) missing += (missing.empty() ? "" : ", ") + n;
   }
-  const bool needs_all = SyncMode(s);
+  // A cluster that was never opened must not become a second one beside one that was.
+  const bool needs_all = SyncMode(s) || s.memory.lineage == 0;
   if (!missing.empty() && !over) return {Judgement::kWait, "", "waiting for " + missing};
   if (!missing.empty() && needs_all && !(s.attempt.cause == Cause::kForced))
     return {Judgement::kBlocked, "",
@@ -297,11 +307,14 @@ void StartAttempt(Context& c, Cause cause) {
   const Epoch recorded = s.view == nullptr ? 0 : s.view->epoch;
   Epoch epoch = std::max({recorded + 1, s.memory.record_epoch + 1, s.memory.max_epoch});
   const bool taken = !s.memory.promised_to.empty() && s.memory.promised_to != s.set->self.name;
-  if (cause == Cause::kLost || taken) epoch = s.memory.max_epoch + 1;
+  if (taken) epoch = s.memory.max_epoch + 1;
+  if (cause == Cause::kLost) epoch = LostEpoch(s);
   s.attempt.epoch = epoch;
   s.take_hint = false;
   if (!c.set().database) return;
   std::vector<Name> ask = s.memory.known;
+  if (cause == Cause::kLost && s.memory.lineage == 0)
+    for (const Name& n : c.set().expected) Insert(&ask, n);
   if (Present(s))
     for (const Member& m : s.view->members) Insert(&ask, m.name);
   for (const Name& n : ask) {

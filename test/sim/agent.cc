@@ -220,7 +220,7 @@ void World::Execute(int m, election::Action& action) {
   } else if (auto* arm = std::get_if<election::ArmFence>(&action)) {
     if (Info(arm->epoch).owner < 0) {
       Info(arm->epoch).owner = static_cast<int8_t>(m);
-    } else if (Info(arm->epoch).owner != m) {
+    } else if (Info(arm->epoch).owner != m && arm->epoch >= restored_) {
       Fail("epoch_twice", "epoch " + std::to_string(arm->epoch) + " was granted to " +
                               nodes_[Info(arm->epoch).owner].name + " and to " + n.name);
     }

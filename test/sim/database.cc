@@ -90,6 +90,7 @@ void World::KillDb(int m, bool unasked) {
 void World::OpenDb(int m, Epoch epoch, const SyncConfig& cfg) {
   Database& d = nodes_[m].db;
   d.writable = true;
+  d.unopened = false;
   d.epoch = epoch;
   d.cfg = cfg;
   d.unsettled = false;

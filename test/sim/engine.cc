@@ -118,6 +118,7 @@ void World::DoFound(int m) {
   if (n.engine.stage++ == 0) return EngineNext(m, eng_.Delay(plan_.start_ms * 4 * kMs));
   if (n.db.exists) return EngineFail(m, "the data directory is not empty");
   NewData(m, next_nonce_++, {logs_.New({}), 100});
+  n.db.unopened = true;
   election::EngineDone done;
   done.ok = true;
   done.system_id = "s" + std::to_string(n.db.system);
@@ -177,7 +178,7 @@ void World::FollowData(int m) {
   Database& d = n.db;
   const Database& l = nodes_[e.leader].db;
   e.goal = {};
-  if (d.exists && d.system != l.system) return EngineFail(m, "the data are of another system");
+  if (d.exists && d.system != l.system && !d.unopened) return EngineFail(m, "the data are of another system");
   if (d.exists && !d.broken && d.system == l.system && logs_.Contains(l.log, d.log)) {
     e.stage = 2;
     if (d.running && d.rx && d.conn_to == e.leader && d.conn_epoch == e.op.epoch) {

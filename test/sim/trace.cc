@@ -132,6 +132,7 @@ election::DbReport World::Report(int m) {
   election::DbReport r;
   r.at = Local(m, now_);
   r.empty = !d.exists;
+  r.unopened = d.unopened;
   r.state = d.running ? DbState::kRunning : d.dead ? DbState::kDead : DbState::kStopped;
   if (d.exists) {
     r.system_id = "s" + std::to_string(d.system);

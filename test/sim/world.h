@@ -59,7 +59,8 @@ struct SyncConfig {  // synchronous_standby_names with k, of one epoch
 
 struct Database {
   bool exists = false;
-  bool broken = false;  // a rewind was interrupted: needs another or a clone
+  bool unopened = false;  // founded, never opened
+  bool broken = false;    // a rewind was interrupted: needs another or a clone
   uint32_t system = 0;  // identifier
   uint32_t nonce = 0;   // of the data directory
   Log log;
@@ -402,6 +403,7 @@ class World {
   Epoch top_epoch_ = 0;
   std::vector<Log> heads_;     // acknowledged under guarded or strict: the newest of each branch
   int64_t forced_until_ = -1;  // an administrator accepted losses
+  Epoch restored_ = 0;  // epochs below were in use when somebody put an old lock back by hand
   Epoch floor_ = 0;  // acknowledgements of older epochs were given up (async takeover, forced failover)
   Violation violation_;
   Stats stats_;
