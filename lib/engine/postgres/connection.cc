@@ -218,6 +218,7 @@ absl::Status Connection::Send(const char* sql, const std::vector<std::string>& p
   if (!connected_) return absl::UnavailableError("not connected to the database");
   if (busy_) return absl::FailedPreconditionError("another statement is under way");
   std::vector<const char*> values;
+  values.reserve(parameters.size());
   for (const std::string& p : parameters) values.push_back(p.c_str());
   if (PQsendQueryParams(conn_, sql, static_cast<int>(values.size()), nullptr, values.data(), nullptr, nullptr,
                         0) == 0) {
@@ -283,6 +284,7 @@ absl::Status Connection::SendPrepared(const char* name, const char* sql,
     prepared_.push_back(name);
   }
   std::vector<const char*> values;
+  values.reserve(parameters.size());
   for (const std::string& p : parameters) values.push_back(p.c_str());
   if (PQsendQueryPrepared(conn_, name, static_cast<int>(values.size()), values.data(), nullptr, nullptr, 0) ==
       0)
