@@ -54,28 +54,11 @@ TEST(FacesFuzz, Targets) {
 }
 
 TEST(FacesFuzz, Messages) {
-  election::PeerReport report;
-  report.name = report.self.name = "a";
-  report.self.peer_address = report.self.db_address = "127.0.0.1:1";
-  report.position = {.lineage = 3, .offset = 4, .timeline = 5};
-  report.record_age = report.stream_age = std::chrono::seconds(1);
-  v1::PeerReport m;
-  rpc::ToProto(report, "demo", &m);
-  v1::FreezeReply f;
-  rpc::ToProto(election::FreezeAnswered{.ask = 1,
-                                        .from = "a",
-                                        .epoch = 2,
-                                        .frozen = true,
-                                        .refusal = "no",
-                                        .promised = 2,
-                                        .position = report.position,
-                                        .known = {"a", "b"}},
-               &f);
+  const std::vector<std::string> corpus = Corpus("convert");
+  ASSERT_FALSE(corpus.empty());
+  for (const std::string& seed : corpus) FuzzConvert(seed);
   std::mt19937 rng(3);
-  for (int i = 0; i < 20000; ++i) {
-    FuzzConvert(Mutate(m.SerializeAsString(), kWords, rng));
-    FuzzConvert(Mutate(f.SerializeAsString(), kWords, rng));
-  }
+  for (int i = 0; i < 40000; ++i) FuzzConvert(Mutate(corpus[rng() % corpus.size()], kWords, rng));
 }
 
 }  // namespace
