@@ -88,7 +88,11 @@ PeerReport Describe(const State& s, MonoTime now) {
   p.self.incarnation = s.set->identity;
   p.self.data_nonce = s.db.data_nonce;
   p.record_epoch = Present(s) ? s.view->epoch : 0;
-  p.promised = s.memory.promised;
+  // What a record must be above for this member to follow it: one more when that very epoch was promised to
+  // somebody else than it names.
+  const bool other = Present(s) && !s.memory.promised_to.empty() && s.view->epoch == s.memory.promised &&
+                     s.memory.promised_to != s.view->holder_name;
+  p.promised = s.memory.promised + (other ? 1 : 0);
   p.leads = Permitted(s, now) &&
             (s.phase == Phase::kPrimary || s.phase == Phase::kOpening || s.phase == Phase::kHandover);
   p.db_running = s.db.state == DbState::kRunning;

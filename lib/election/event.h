@@ -110,7 +110,8 @@ struct EngineDone {
   EngineOp op = EngineOp::kStop;
   bool ok = false;
   std::string detail;  // for people
-  // kFreeze, kStop: where the log ends. kSetSync, kPromote, kReopen: primary's position when the new names
+  // kFreeze, kStop: where the log ends; kFreeze 0: the promise is durable, but there is nothing that could be used (a
+  // rewind or a clone was interrupted). kSetSync, kPromote, kReopen: primary's position when the new names
   // were in effect everywhere.
   uint64_t offset = 0;
   uint32_t timeline = 0;

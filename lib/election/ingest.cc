@@ -68,10 +68,11 @@ void See(Context& c, const std::string& version, const Record& record, bool read
     if (!(s.lead && older) && !own_echo) s.must_read = true;
     return;
   }
-  if (older && s.lead) {  // a stale answer cannot end a reign: the next compare-and-swap tells
+  if (older && s.lead && s.conflicts < 3) {  // a stale answer cannot end a reign: the next compare-and-swap tells
     s.must_read = false;
     return;
   }
+  if (older && s.lead) doubt = "an older record was put back in the place of this holder's";
   if (older && doubt.empty() && !Worthless(s)) doubt = "the record is older than what was seen";
   s.foreign =
       !s.memory.cluster_id.empty() && !record.cluster_id.empty() && record.cluster_id != s.memory.cluster_id;
@@ -114,6 +115,7 @@ void Acknowledged(Context& c, const StoreRequest& req, const std::string& versio
   s.seen_at = c.now;
   s.must_read = false;
   s.store_failures = 0;
+  s.conflicts = 0;
   s.sync_uncertain = false;
   Remember(c, *req.record);
   switch (req.purpose) {
@@ -166,6 +168,7 @@ void IngestStore(Context& c, StoreDone e) {
       return;
     case StoreOutcome::kConflict:
       s.store_failures = 0;
+      s.conflicts++;
       s.must_read = true;
       s.next_read = c.now;
       return;
@@ -265,7 +268,7 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
       break;
     case EngineOp::kFreeze:
       s.frozen = true;
-      s.frozen_at = Position{DataLineage(op.memory), e.offset, e.timeline};
+      s.frozen_at = e.offset == 0 ? Position{} : Position{DataLineage(op.memory), e.offset, e.timeline};
       s.frozen_since = c.now;
       if (s.attempt.ask != 0 && op.epoch == s.attempt.epoch) s.attempt.self_frozen = true;
       if (s.db.state != DbState::kRunning) s.db.state = DbState::kRunning;

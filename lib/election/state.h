@@ -87,6 +87,7 @@ struct State {
   Epoch tried_epoch = 0;        // epoch of my acquisition whose outcome is unknown
   bool sync_uncertain = false;  // a write that changes the sync set was sent and not resolved
   int store_failures = 0;       // in a row
+  int conflicts = 0;            // since the last acknowledged write
 
   // ---- the right to write ----
   bool lead = false;

@@ -154,7 +154,7 @@ void World::CheckStep(int m, const election::Event& event, Epoch open_before, bo
       d != nullptr && d->op == election::StoreOp::kRead && d->record)
     seen = &*d->record;
   if (seen != nullptr && s.lead && seen->holder != s.set->identity && s.open_epoch != 0 &&
-      seen->epoch > s.open_epoch)
+      seen->epoch > s.open_epoch && seen->epoch >= restored_)
     return Fail("acts_on_foreign", n.name + " goes on as primary although it read that " + seen->holder_name +
                                        " holds the lock");
   (void)open_before;
@@ -215,6 +215,21 @@ void World::CheckLive() {
     if (now_ - live_since_ > live_bound_)
       return Fail("liveness",
                   why + " " + std::to_string((now_ - live_since_) / kSec) + " s after the last fault");
+  }
+  // Two clusters, because an old lock was put back by hand: people do as the agent tells them, and re-initialise the
+  // member of the one that is not the record's.
+  if (restored_ > 0 && (now_ - live_since_) / kSec == 30 && present_ && !damaged_ && !record_->cluster_id.empty()) {
+    for (int m = 0; m < plan_.members; m++) {
+      Node& n = nodes_[m];
+      if (!n.db.exists || n.db.writable || record_->cluster_id == "s" + std::to_string(n.db.system)) continue;
+      Trace(m, "PEOPLE re-initialise a member of another cluster");
+      KillNode(m);
+      const uint32_t gen = n.db.gen + 1, tries = n.db.conn_try + 1;
+      n.db = {};
+      n.db.gen = gen, n.db.conn_try = tries;
+      n.durable = {};
+      ReviveNode(m);
+    }
   }
   // People put right what they did: nobody stays fenced, the cluster is not paused.
   if ((now_ - live_since_) / kSec % 5 == 1) {
