@@ -36,6 +36,14 @@ class Overlap(unittest.TestCase):
         self.assertEqual(overlap_ms([ack("a", 1, 0, 15), ack("b", 2, 10, 11), ack("b", 2, 20)]), 0)
         self.assertGreater(overlap_ms([ack("a", 1, 0), ack("a", 1, 2, 2015), ack("b", 2, 10, 11), ack("b", 2, 2020)]), 1900)
 
+    def test_answer_of_a_machine_that_slept(self):
+        """Sent before the other's reign, answered in its middle: nothing if the other has the row, an overlap if it has not."""
+        acks = [ack("a", 1, 0, ident=1), ack("a", 1, 2, 2015, ident=2), ack("b", 2, 10, 11, ident=3), ack("b", 2, 2020, ident=4)]
+        self.assertEqual(overlap_ms(acks, kept={1, 2, 3, 4}), 0)
+        self.assertGreater(overlap_ms(acks, kept={1, 3, 4}), 1900)
+        # Sent within the other's reign: two primaries, whoever has the row.
+        self.assertGreater(overlap_ms(acks + [ack("a", 1, 1000, ident=5)], kept={1, 2, 3, 4, 5}), 900)
+
     def test_a_single_one_in_the_middle(self):
         self.assertGreater(overlap_ms([ack("b", 2, 10), ack("a", 1, 1000), ack("b", 2, 2000)]), 0)
 

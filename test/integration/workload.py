@@ -216,11 +216,11 @@ class Load:
             worst = until_ns - since_ns
         return worst / 1e9, at
 
-    def overlap_ms(self, since_ns=0, until_ns=None):
-        """For how long two members acknowledged at the same time. See NOTICE_NS."""
+    def overlap_ms(self, since_ns=0, until_ns=None, kept=frozenset()):
+        """For how long two members acknowledged at the same time. `kept`: ids that are on every member at the end."""
         acks = [a for a in self.write_acks + self.probe_acks + self.fresh_acks
                 if a.acked >= since_ns and (until_ns is None or a.acked <= until_ns)]
-        return overlap_ms(acks)
+        return overlap_ms(acks, kept)
 
     def wait_acked(self, member=None, after_ns=None, count=1, timeout=60.0):
         """Waits until `count` writes of writers sent after the moment were acknowledged (by that member)."""
@@ -238,20 +238,25 @@ class Load:
         return False
 
 
-def overlap_ms(acks):
+def overlap_ms(acks, kept=frozenset()):
     """A reign is what one member acknowledged on one timeline (each promotion makes a new one). Two reigns overlap from the
     later one's first acknowledgement to the earlier one's last: sent after it (proven), or noticed so late after it that a
-    busy client does not explain it. Milliseconds, all pairs summed."""
+    busy client does not explain it. Milliseconds, all pairs summed.
+
+    A machine that slept may still hand out, when it wakes, the answer of a write from before. Such an answer is not a second
+    primary if the write was made before the other's reign; the proof is the row: `kept` has the ids that every member has at the end,
+    so the new primary began its reign with them. A late answer whose row is not there counts (and is a loss as well)."""
     reigns = {}
     for a in acks:
         reigns.setdefault((a.member, a.timeline), []).append(a)
-    spans = [(min(a.acked for a in r), max(a.sent for a in r), max(a.acked for a in r), r) for r in reigns.values()]
+    spans = [(min(a.acked for a in r), max(a.sent for a in r), r) for r in reigns.values()]
     spans.sort(key=lambda span: span[0])
     total = 0
-    for i, (_, sent, acked, one) in enumerate(spans):
-        for begun, other_sent, other_acked, other in spans[i + 1:]:
+    for i, (_, sent, one) in enumerate(spans):
+        for begun, other_sent, other in spans[i + 1:]:
             proven = min(sent, other_sent) - begun
-            noticed = min(acked, other_acked) - begun
+            acked = max((a.acked for a in one if a.sent > begun or a.id not in kept), default=begun)
+            noticed = min(acked, max(a.acked for a in other)) - begun
             here = max(0, proven) if noticed <= NOTICE_NS else max(proven, noticed)
             if not here and (inside(one, begun, other_sent) or inside(other, spans[i][0], sent)):
                 here = 1_000_000  # a single one in the middle of the other's reign has no length, but it is one too many
