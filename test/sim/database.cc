@@ -5,8 +5,6 @@
 
 namespace mainstay::sim {
 
-using election::M;
-
 int64_t World::WalDelay(int a, int b) {
   int64_t d = db_.Delay(plan_.wal_us * kUs);
   if (wal_slow_[a] > 0 || wal_slow_[b] > 0) d += db_.Between(10, 1500) * kMs;
