@@ -136,6 +136,14 @@ class Checker {
                         "): one lost report would look like a dead primary"),
            "lower election.heartbeat or raise election.suspicion");
     }
+    // An idle primary streams what its probes write, a standby's probe sees that: two intervals and some.
+    if (ToDuration(m_.probe().interval()) * 3 > ToDuration(e.suspicion())) {
+      add_("probe.interval", schema::FormatDurationText(ToDuration(m_.probe().interval())),
+           absl::StrCat("is more than a third of election.suspicion (",
+                        schema::FormatDurationText(ToDuration(e.suspicion())),
+                        "): an idle primary's stream would look silent"),
+           "lower probe.interval or raise election.suspicion");
+    }
   }
 
   void Reachable(const std::string& path, const std::string& address) {

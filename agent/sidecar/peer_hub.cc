@@ -1,5 +1,6 @@
 #include "agent/sidecar/peer_hub.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -28,7 +29,20 @@ void PeerHub::Stop() {
   loop_->Cancel(std::exchange(beat_, 0));
 }
 
+bool PeerHub::Learned(const election::State& state) const {
+  return state.view == learned_record_ && self_ == state.set->self.name &&
+         std::equal(state.peers.begin(), state.peers.end(), learned_peers_.begin(), learned_peers_.end(),
+                    [](const election::Peer& p, const std::pair<Name, std::string>& known) {
+                      return p.report.name == known.first && p.report.self.peer_address == known.second;
+                    });
+}
+
 void PeerHub::Learn(const election::State& state) {
+  if (Learned(state)) return;
+  learned_record_ = state.view;
+  learned_peers_.clear();
+  for (const election::Peer& p : state.peers)
+    learned_peers_.emplace_back(p.report.name, p.report.self.peer_address);
   self_ = state.set->self.name;
   std::map<Name, std::string> wanted = options_.configured;
   if (state.view != nullptr) {
@@ -95,7 +109,7 @@ void PeerHub::Send(const Name& name, bool lock_changed, bool take) {
   member.again = false;
   member.in_flight = true;
   link_->Report(member.address, report, options_.report_timeout,
-                [this, name](absl::StatusOr<PeerReport> answer) { Returned(name, answer); });
+                [this, name](const absl::StatusOr<PeerReport>& answer) { Returned(name, answer); });
 }
 
 void PeerHub::Returned(const Name& name, const absl::StatusOr<PeerReport>& answer) {

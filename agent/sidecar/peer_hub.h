@@ -12,7 +12,10 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "agent/sidecar/loop.h"
 #include "agent/sidecar/ports.h"
@@ -57,6 +60,7 @@ class PeerHub {
     bool lock_changed = false;  // with these flags
     bool take = false;
   };
+  bool Learned(const election::State& state) const;
   void Beat();
   void Send(const election::Name& name, bool lock_changed, bool take);
   void Returned(const election::Name& name, const absl::StatusOr<election::PeerReport>& answer);
@@ -71,6 +75,9 @@ class PeerHub {
   election::Name self_;
   std::map<election::Name, Member> members_;
   std::string kept_;  // the addresses that the link was told to keep
+  // What was learned from last time: most steps change neither.
+  std::shared_ptr<const election::Record> learned_record_;
+  std::vector<std::pair<election::Name, std::string>> learned_peers_;
   bool running_ = false;
   TimerId beat_ = 0;
 };
