@@ -93,9 +93,9 @@ void Driver::Handle(Event event) {
 void Driver::Drain() {
   draining_ = true;
   while (!events_.empty() && running_) {
-    Event event = std::move(events_.front());
+    const Event event = std::move(events_.front());
     events_.pop_front();
-    Take(std::move(event));
+    Take(event);
   }
   draining_ = false;
   const MonoTime now = parts_.loop->Now();
@@ -107,7 +107,7 @@ void Driver::Drain() {
   PublishView();
 }
 
-void Driver::Take(Event event) {
+void Driver::Take(const Event& event) {
   // The time is taken before the step: whatever the step allows from "now" on counts from before anything is
   // sent.
   const MonoTime now = parts_.loop->Now();
@@ -296,7 +296,7 @@ void Driver::BeginTask(const rpc::AdminCommand& command, EngineTask task) {
     if (!problem.empty()) return refuse("configuration not taken over: " + problem);
     said = "configuration read again; see `mainstay status` for parameters that wait for a restart";
   }
-  engine_.DoTask(task, command.deadline, [this, id, said](absl::Status status) {
+  engine_.DoTask(task, command.deadline, [this, id, said](const absl::Status& status) {
     const auto how = status.ok() ? election::AdminStatus::kDone : election::AdminStatus::kFailed;
     admin_.Answer(id, how, status.ok() ? said : std::string(status.message()));
   });

@@ -89,7 +89,7 @@ class Driver : public FenceSink {
 
  private:
   void Drain();
-  void Take(election::Event event);
+  void Take(const election::Event& event);
   void Execute(std::vector<election::Action> actions);
   void Do(election::ReadLock& a);
   void Do(election::CreateLock& a);
