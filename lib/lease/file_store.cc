@@ -217,6 +217,22 @@ int PollMs(MonoTime deadline) {
   return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
 }
 
+// Takes what happened in the directory; true when the file itself may have changed. A writer's temporary file
+// comes and goes beside it: three of four events.
+bool Concerns(int inotify_fd) {
+  bool concerns = false;
+  alignas(inotify_event) char buffer[4096];
+  for (;;) {
+    const ssize_t n = read(inotify_fd, buffer, sizeof buffer);
+    if (n <= 0) return concerns || (n < 0 && errno != EAGAIN);
+    for (ssize_t at = 0; at < n;) {
+      const auto* event = reinterpret_cast<const inotify_event*>(buffer + at);
+      concerns = concerns || event->len == 0 || strcmp(event->name, kFile) == 0;  // no name: the directory
+      at += static_cast<ssize_t>(sizeof(inotify_event) + event->len);
+    }
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<FileStore>> FileStore::Open(const std::string& dir, FileStoreOptions options) {
@@ -273,15 +289,14 @@ std::optional<std::string> FileStore::CurrentVersion() {
 }
 
 bool FileStore::WaitOnce(int inotify_fd, MonoTime deadline) {
-  pollfd fds[2] = {{wake_.get(), POLLIN, 0}, {inotify_fd, POLLIN, 0}};
-  poll(fds, inotify_fd >= 0 ? 2 : 1, PollMs(deadline));
-  if (inotify_fd >= 0 && (fds[1].revents & POLLIN) != 0) {
-    alignas(inotify_event) char buffer[4096];
-    while (read(inotify_fd, buffer, sizeof buffer) > 0) {
-    }
+  for (;;) {
+    pollfd fds[2] = {{wake_.get(), POLLIN, 0}, {inotify_fd, POLLIN, 0}};
+    poll(fds, inotify_fd >= 0 ? 2 : 1, PollMs(deadline));
+    uint64_t count = 0;
+    if ((fds[0].revents & POLLIN) != 0 && read(wake_.get(), &count, sizeof count) == sizeof count) return true;
+    if (inotify_fd < 0 || fds[1].revents == 0 || Concerns(inotify_fd) || BootClock().Now() >= deadline)
+      return false;
   }
-  uint64_t count = 0;
-  return (fds[0].revents & POLLIN) != 0 && read(wake_.get(), &count, sizeof count) == sizeof count;
 }
 
 bool FileStore::WaitChange(const std::string& seen, MonoTime deadline) {
