@@ -3,8 +3,8 @@
 // Who is asked: the members of the record, those that the configuration names, and whoever reported, at the
 // newest address known. One report per member is under way at a time; a notice that comes meanwhile is merged
 // into the next one, sent at once when that returns. A report is answered with the receiver's, so of two
-// members only the one with the smaller name starts the exchange each interval; the other one does when it
-// heard nothing for one and a half.
+// members only one starts the exchange each interval; the other one does when it heard nothing for one and a
+// half. Answering costs more than asking: who starts goes round (of pg-0, pg-1 and pg-2 each asks one).
 //
 // Thread rules: loop only.
 #ifndef MAINSTAY_AGENT_SIDECAR_PEER_HUB_H_

@@ -299,8 +299,22 @@ bool FileStore::WaitOnce(int inotify_fd, MonoTime deadline) {
   }
 }
 
+UniqueFd FileStore::TakeNotify() {
+  if (options_.poll_only) return UniqueFd();
+  std::lock_guard<std::mutex> lock(notify_mutex_);
+  if (notify_.valid()) return std::move(notify_);
+  return UniqueFd(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+}
+
 bool FileStore::WaitChange(const std::string& seen, MonoTime deadline) {
-  const UniqueFd notify(options_.poll_only ? -1 : inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  UniqueFd notify = TakeNotify();
+  const bool changed = WaitWith(notify, seen, deadline);
+  std::lock_guard<std::mutex> lock(notify_mutex_);
+  notify_ = std::move(notify);  // of two that wait at the same time one is closed
+  return changed;
+}
+
+bool FileStore::WaitWith(const UniqueFd& notify, const std::string& seen, MonoTime deadline) {
   int watch = -1;
   for (;;) {
     // Added again each time (cheap when it is there already): the directory may have been made anew.

@@ -23,6 +23,7 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -62,12 +63,17 @@ class FileStore : public Store {
                                       const std::string& if_version, MonoTime deadline),
                   const Document& document, const std::string& if_version, MonoTime deadline);
   std::optional<std::string> CurrentVersion();  // nothing: it cannot be read now
-  // Waits for a change of the directory, the eventfd or `deadline`. True: interrupted.
+  // The inotify of the last WaitChange, or a new one. Making and unmaking one is dear in the kernel.
+  UniqueFd TakeNotify();
+  bool WaitWith(const UniqueFd& notify, const std::string& seen, MonoTime deadline);
+  // Waits for a change of the file, the eventfd or `deadline`. True: interrupted.
   bool WaitOnce(int inotify_fd, MonoTime deadline);
 
   const std::string dir_;
   const FileStoreOptions options_;
   const UniqueFd wake_;  // eventfd of Interrupt
+  std::mutex notify_mutex_;
+  UniqueFd notify_;
   BoundedWorker worker_;
 };
 
