@@ -148,6 +148,7 @@ DbReport FakeEngine::Probe(MonoTime) {
   report.at = world_->clock_->Now();
   report.state = db.state;
   report.empty = db.empty;
+  report.unopened = db.unopened;
   report.system_id = db.system_id;
   report.data_nonce = db.nonce;
   report.offset = db.log.size();
@@ -194,6 +195,7 @@ absl::StatusOr<std::string> FakeEngine::Found(MonoTime) {
   if (absl::Status s = Refused(db, EngineOp::kFound); !s.ok()) return s;
   if (!db.empty) return absl::FailedPreconditionError("the data directory is not empty");
   db.empty = false;
+  db.unopened = true;
   db.system_id = absl::StrCat("fake-", world_->next_id_++);
   db.nonce = absl::StrCat("n", world_->next_id_++);
   db.timeline = 1;
@@ -206,16 +208,17 @@ absl::Status FakeEngine::Follow(const election::Member& leader, election::Epoch 
   Lock lock(world_->mutex_);
   FakeWorld::Db& db = world_->Of(name_);
   if (absl::Status s = Refused(db, EngineOp::kFollow); !s.ok()) return s;
-  if (!db.empty && !cluster_id.empty() && db.system_id != cluster_id) {
+  const bool stray = db.unopened && !cluster_id.empty() && db.system_id != cluster_id;
+  if (!db.empty && !stray && !cluster_id.empty() && db.system_id != cluster_id) {
     return absl::FailedPreconditionError(
         absl::StrCat("these data are of ", db.system_id, ", the cluster is ", cluster_id));
   }
   const FakeWorld::Db& up = world_->Of(leader.name);
   const bool reachable = up.state == DbState::kRunning && up.writable && world_->Linked(name_, leader.name);
-  if (db.empty && !reachable)
+  if ((db.empty || stray) && !reachable)
     return absl::UnavailableError(absl::StrCat("cannot clone from ", leader.name, " now"));
-  if (reachable && db.empty) {
-    db.empty = false;
+  if (reachable && (db.empty || stray)) {
+    db.empty = db.unopened = false;
     db.system_id = up.system_id;
     db.nonce = absl::StrCat("n", world_->next_id_++);
     db.log = up.log;
@@ -255,6 +258,7 @@ absl::StatusOr<LogEnd> FakeEngine::Promote(const election::Engine& op, MonoTime)
   db.sync = op.sync;
   db.timeline++;
   db.writable = true;
+  db.unopened = false;
   return End(db);
 }
 
@@ -268,6 +272,7 @@ absl::StatusOr<LogEnd> FakeEngine::Reopen(const election::Engine& op, MonoTime) 
   db.sync = op.sync;
   db.state = DbState::kRunning;
   db.writable = true;
+  db.unopened = false;
   return End(db);
 }
 

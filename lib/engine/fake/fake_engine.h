@@ -58,6 +58,7 @@ class FakeWorld {
     bool writable = false;
     bool hung = false;
     bool empty = true;
+    bool unopened = false;
     std::string system_id;
     std::string nonce;
     std::vector<uint64_t> log;

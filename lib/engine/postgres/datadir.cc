@@ -29,6 +29,7 @@ namespace mainstay::engine::postgres {
 namespace {
 
 constexpr char kNonceFile[] = "/mainstay.nonce";
+constexpr char kUnopenedFile[] = "/mainstay.unopened";
 constexpr char kFoundingFile[] = "/mainstay.founding";
 
 uint64_t Inode(const std::string& dir) {
@@ -73,6 +74,9 @@ absl::Status Remove(const std::string& path) {
 
 std::string DataDir::In(absl::string_view file) const { return absl::StrCat(path_, "/", file); }
 bool DataDir::Founding() const { return Exists(path_ + kFoundingFile); }
+bool DataDir::Unopened() const { return Exists(path_ + kUnopenedFile) && !Empty(); }
+absl::Status DataDir::ForgetUnopened() const { return Remove(path_ + kUnopenedFile); }
+absl::Status DataDir::MarkUnopened(const std::string& dir) { return Touch(dir + kUnopenedFile); }
 bool DataDir::Empty() const {
   return !Exists(path_ + "/PG_VERSION") || !Exists(path_ + "/global/pg_control") || Founding() ||
          Has(Marker::kReinit);

@@ -5,9 +5,9 @@
 //                                   cp, snapshot of another member) has another inode or member: its nonce
 //                                   does not count.
 //   <data>/mainstay.founding        the cluster is not complete yet: counts as empty
-//   <data>.new                      a clone being made
-//   <data>.old-<unix seconds>       what was there before, kept until the new one streams
-//   <data>.mainstay.json            the election's memory
+//   <data>/mainstay.unopened        founded here, never opened for writes: worth nothing beside another
+//   cluster <data>.new                      a clone being made <data>.old-<unix seconds>       what was there
+//   before, kept until the new one streams <data>.mainstay.json            the election's memory
 //   <data>.mainstay.rewinding       pg_rewind was begun and did not end: the data must not be started
 //   <data>.mainstay.reinit          an administrator asked for a new clone: counts as empty
 //   <data>.mainstay.lock            held while the agent runs: one agent for one data directory
@@ -42,6 +42,11 @@ class DataDir {
   // Holds no cluster: nothing there, half founded, or to be cloned anew.
   bool Empty() const;
   bool Founding() const;
+  // Holds a cluster that this member founded and that was never opened for writes. The mark goes, durably,
+  // before the first opening and before anything is streamed into these data.
+  bool Unopened() const;
+  absl::Status ForgetUnopened() const;
+  static absl::Status MarkUnopened(const std::string& dir);
   absl::StatusOr<int> Major() const;             // PG_VERSION
   absl::StatusOr<std::string> SystemId() const;  // global/pg_control
   // The nonce of this very directory; "" when it has none or that of another copy.

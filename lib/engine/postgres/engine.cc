@@ -137,7 +137,7 @@ absl::Status PostgresEngine::SaveMemory(const election::Memory& memory) {
 absl::Status PostgresEngine::Foreign(const std::string& cluster_id) {
   if (cluster_id.empty() || dir_.Empty()) return absl::OkStatus();
   MAINSTAY_ASSIGN_OR_RETURN(const std::string own, dir_.SystemId());
-  if (own == cluster_id) return absl::OkStatus();
+  if (own == cluster_id || dir_.Unopened()) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("the data in ", dir_.path(), " have system identifier ", own, ", the cluster has ",
                    cluster_id, ": they are of another cluster. Move the directory away to clone anew"));

@@ -66,6 +66,7 @@ absl::StatusOr<RoleState> PostgresEngine::RoleFor(const Target& target, const st
 }
 
 absl::Status PostgresEngine::Attach(const Target& target, MonoTime deadline) {
+  MAINSTAY_RETURN_IF_ERROR(dir_.ForgetUnopened());
   std::string nonce = dir_.Nonce();
   if (nonce.empty()) {
     MAINSTAY_ASSIGN_OR_RETURN(nonce, dir_.DrawNonce(dir_.path()));
@@ -77,6 +78,7 @@ absl::Status PostgresEngine::Attach(const Target& target, MonoTime deadline) {
 
 // Straight from the leader (cloned, rewound): consistent only with its stream.
 absl::Status PostgresEngine::StartAttached(const Target& target, MonoTime deadline) {
+  MAINSTAY_RETURN_IF_ERROR(dir_.ForgetUnopened());
   std::string nonce = dir_.Nonce();
   if (nonce.empty()) {
     MAINSTAY_ASSIGN_OR_RETURN(nonce, dir_.DrawNonce(dir_.path()));
@@ -154,7 +156,9 @@ absl::Status PostgresEngine::Follow(const election::Member& leader, election::Ep
   MAINSTAY_ASSIGN_OR_RETURN(const std::unique_ptr<Connection> session, ConnectLeader(leader, deadline));
   MAINSTAY_ASSIGN_OR_RETURN(LeaderFacts facts, AskLeader(session.get(), target, deadline));
   MAINSTAY_RETURN_IF_ERROR(Foreign(facts.system_id));
-  if (dir_.Empty() || dir_.Has(Marker::kRewinding)) {
+  // Founded here and never opened, while another member founded the real cluster: nothing is in it.
+  const bool stray = dir_.Unopened() && dir_.SystemId().value_or("") != facts.system_id;
+  if (dir_.Empty() || dir_.Has(Marker::kRewinding) || stray) {
     MAINSTAY_RETURN_IF_ERROR(PrepareStopped(deadline));
     return Clone(session.get(), target, facts, deadline);
   }

@@ -102,6 +102,7 @@ absl::StatusOr<std::string> PostgresEngine::Found(MonoTime deadline) {
   MAINSTAY_RETURN_IF_ERROR(RunInitdb(deadline));
   RoleState role = StandbyRole(0);
   MAINSTAY_RETURN_IF_ERROR(Touch(dir_.New() + "/mainstay.founding"));
+  MAINSTAY_RETURN_IF_ERROR(DataDir::MarkUnopened(dir_.New()));
   MAINSTAY_RETURN_IF_ERROR(WriteFiles(dir_.New(), role));
   MAINSTAY_RETURN_IF_ERROR(dir_.DrawNonce(dir_.New()).status());
   MAINSTAY_RETURN_IF_ERROR(shim_.SwapDataDir(dir_.New(), deadline).status());

@@ -97,6 +97,11 @@ absl::Status PostgresEngine::AwaitArmed(election::Epoch epoch, MonoTime deadline
 }
 
 absl::Status PostgresEngine::StartPrimary(election::Epoch epoch, MonoTime deadline) {
+  if (dir_.Unopened()) {
+    // Not before it is certain that it will be opened: a lock that is lost now leaves data that nobody needs.
+    MAINSTAY_RETURN_IF_ERROR(AwaitArmed(epoch, deadline));
+    MAINSTAY_RETURN_IF_ERROR(dir_.ForgetUnopened());
+  }
   MAINSTAY_RETURN_IF_ERROR(dir_.SetStandbySignal(false));
   MAINSTAY_ASSIGN_OR_RETURN(const uint32_t starts, StartArmed(epoch, deadline));
   Say("opening: crash recovery");

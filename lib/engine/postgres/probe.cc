@@ -78,6 +78,7 @@ std::string ShortVersion(const std::string& text) { return text.substr(0, text.f
 void PostgresEngine::Identify(DbReport* report) {
   report->empty = dir_.Empty();
   if (report->empty) return;
+  report->unopened = dir_.Unopened();
   report->data_nonce = dir_.Nonce();
   if (const auto id = dir_.SystemId(); id.ok()) report->system_id = *id;
 }

@@ -159,6 +159,7 @@ absl::StatusOr<LogEnd> PostgresEngine::Promote(const election::Engine& op, MonoT
   MAINSTAY_RETURN_IF_ERROR(ReloadConf(deadline));
   MAINSTAY_RETURN_IF_ERROR(AwaitSetting("synchronous_standby_names", role.sync, deadline));
   MAINSTAY_RETURN_IF_ERROR(AwaitArmed(op.epoch, deadline));
+  MAINSTAY_RETURN_IF_ERROR(dir_.ForgetUnopened());
   MAINSTAY_RETURN_IF_ERROR(TriggerPromotion(deadline));
   waits_proven_ = !role.sync.empty();
   return FinishOpening(op, before.timeline, deadline);

@@ -75,6 +75,7 @@ TEST(Basics, FoundCloneFollowPromoteAndBack) {
 
   // Without an armed deadline nothing opens.
   EXPECT_FALSE(a.engine->Reopen(c.Op(EngineOp::kReopen, 1), In(seconds(10))).ok());
+  EXPECT_TRUE(a.Probe().unopened);
   a.Arm(1);
   t = BootClock().Now();
   const auto opened = a.engine->Reopen(c.Op(EngineOp::kReopen, 1), In(seconds(10)));
@@ -84,6 +85,7 @@ TEST(Basics, FoundCloneFollowPromoteAndBack) {
   r = a.Probe();
   EXPECT_EQ(r.state, DbState::kRunning);
   EXPECT_TRUE(r.writable);
+  EXPECT_FALSE(r.unopened);
   EXPECT_EQ(r.verdict, Verdict::kOk);
   EXPECT_GE(r.offset, opened->offset);
   a.Sql("CREATE TABLE t (i int PRIMARY KEY); INSERT INTO t SELECT pg_catalog.generate_series(1, 1000)");
@@ -106,6 +108,18 @@ TEST(Basics, FoundCloneFollowPromoteAndBack) {
   ASSERT_OK(a.engine->Stop(In(seconds(10))));
   ThereAndBack(&c);
   EXPECT_EQ(b.Sql("SELECT count(*) FROM t"), d.Sql("SELECT count(*) FROM t"));
+}
+
+TEST(Basics, AFoundedClusterThatWasNeverOpenedIsThrownAwayForTheRealOne) {
+  Cluster c;
+  Node &a = c[0], &b = c[1];
+  ASSERT_OK(b.engine->Found(In(seconds(60))));
+  const std::string stray = b.Probe().system_id;
+  c.Open(0);
+  EXPECT_NE(stray, c.cluster_id);
+  c.FollowAndStream(b, a, 1);
+  EXPECT_EQ(b.Probe().system_id, c.cluster_id);
+  EXPECT_FALSE(b.Probe().unopened);
 }
 
 TEST(Basics, FreezeTwentyTimesUnderLoad) {

@@ -90,6 +90,10 @@ TEST(Rejoin, ForeignDataAndWrongLeadersAreRefused) {
   const auto foreign = d.engine->Found(In(seconds(60)));
   ASSERT_OK(foreign);
   EXPECT_NE(*foreign, c.cluster_id);
+  // It was opened: somebody may have written to it (one that never was is thrown away, Basics).
+  d.Arm(1);
+  ASSERT_OK(d.engine->Reopen(c.Op(EngineOp::kReopen, 1), In(seconds(10))));
+  ASSERT_OK(d.engine->Stop(In(seconds(10))));
   const absl::Status status = d.engine->Follow(a.AsMember(), 1, c.cluster_id, In(seconds(5)));
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_EQ(d.Probe().state, DbState::kStopped);
