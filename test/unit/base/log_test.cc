@@ -125,7 +125,7 @@ TEST_F(LogTest, AReaderThatDoesNotReadCannotStopUs) {
   ASSERT_EQ(fcntl(write_.get(), F_SETPIPE_SZ, 65536), 65536);
   const MonoTime begin = BootClock().Now();
   for (int i = 0; i < 1000; ++i) Log(LogLevel::kInfo, "x", std::string(1000, 'a'));
-  EXPECT_LT(BootClock().Now() - begin, 2s);
+  EXPECT_LT(BootClock().Now() - begin, 10s);  // not for ever: sanitizers on a busy machine take 3
   Drain();
   Log(LogLevel::kInfo, "x", "after");
   const std::string text = Drain();
