@@ -83,7 +83,7 @@ class PeerClient::Impl : public std::enable_shared_from_this<PeerClient::Impl> {
     }
     auto self = shared_from_this();
     start(call->peer->stub->async(), &call->context, &call->request, &call->reply,
-          [self, call, done = std::move(done)](grpc::Status status) mutable {
+          [self, call, done = std::move(done)](const grpc::Status& status) mutable {
             call->peer->calls.fetch_sub(1);
             absl::StatusOr<Plain> result = status.ok()
                                                ? FromProto(call->reply)

@@ -100,7 +100,7 @@ TEST(FileStoreProcesses, AStoppedLockHolderCostsOnlyTheDeadline) {
   ASSERT_EQ(first.outcome, StoreOutcome::kOk);
   int fds[2];
   ASSERT_EQ(pipe2(fds, O_CLOEXEC), 0);
-  const std::string path = dir.path();
+  const std::string& path = dir.path();
   const pid_t child = fork();
   if (child == 0) {
     const auto lock = FileLock::AcquireDir(path, BootClock().Now() + 5s);
