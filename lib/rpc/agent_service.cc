@@ -96,8 +96,7 @@ AgentService::Reactor* AgentService::Peer(Context* context, const Request* reque
 
 AgentService::Reactor* AgentService::Report(Context* context, const v1::PeerReport* request,
                                             v1::PeerReport* reply) {
-  // NOLINTNEXTLINE(performance-unnecessary-value-param): moved on, which the check does not see beside an
-  // `auto`
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): moved beside an auto, unseen
   return Peer<election::PeerReport>(context, request, reply, [this](election::PeerReport report, auto done) {
     options_.port->OnReport(std::move(report), std::move(done));
   });
@@ -105,8 +104,7 @@ AgentService::Reactor* AgentService::Report(Context* context, const v1::PeerRepo
 
 AgentService::Reactor* AgentService::Freeze(Context* context, const v1::FreezeRequest* request,
                                             v1::FreezeReply* reply) {
-  // NOLINTNEXTLINE(performance-unnecessary-value-param): moved on, which the check does not see beside an
-  // `auto`
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): moved beside an auto, unseen
   return Peer<election::FreezeAsked>(context, request, reply, [this](election::FreezeAsked asked, auto done) {
     options_.port->OnFreeze(std::move(asked), std::move(done));
   });
@@ -114,8 +112,7 @@ AgentService::Reactor* AgentService::Freeze(Context* context, const v1::FreezeRe
 
 AgentService::Reactor* AgentService::Promise(Context* context, const v1::PromiseRequest* request,
                                              v1::PromiseReply* reply) {
-  // NOLINTNEXTLINE(performance-unnecessary-value-param): moved on, which the check does not see beside an
-  // `auto`
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): moved beside an auto, unseen
   return Peer<election::PromiseAsked>(context, request, reply,
                                       [this](election::PromiseAsked asked, auto done) {
                                         options_.port->OnPromise(std::move(asked), std::move(done));
