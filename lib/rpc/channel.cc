@@ -22,6 +22,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   // Messages of some hundred bytes need no measuring of the bandwidth: it costs a ping and its answer for each.
   args.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  args.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
   // Own connection: dropping the channel closes it. No proxy of the environment, no TXT look-ups, no hidden
   // retries.
   args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
