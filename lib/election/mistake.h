@@ -29,13 +29,13 @@ enum class M : uint8_t {
   kStartLoose,         // a primary reopened under its own lease ignores the recorded sync set
   kIgnoreRecord,       // a candidate ignores the sync set of the record
   kNoSup,              // a frozen or promoted member streams before it read a newer holder
-  kSupLost,            // world: that memory is lost at a restart
+  kSupLost,            // world: that memory is lost when the agent restarts
   kKeepLead,           // a holder goes on although it read a record that another one released (D2: or holds)
   kGrowGucFirst,       // the database names a new standby before the record
   kReloadLag,          // world: SetSync answers before walsenders reread
   kFewer,              // freezes one voter fewer than needed
   kNotBest,            // any frozen member may lead, not the longest
-  kForget,             // world: a freeze promise is lost at a restart
+  kForget,             // world: a freeze promise is not synced to disk: lost when the machine dies
   kSoleFirst,          // acknowledges alone before the record says "no voters"
   kReread,             // a freeze outlives the version it was judged against
   kLineage,            // positions of other lineages count

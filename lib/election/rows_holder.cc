@@ -119,6 +119,7 @@ bool StepdownRetry(const Context& c) { return EngineIdle(c.s) && c.now >= c.s.en
 bool ReleaseNow(const Context& c) {
   const State& s = c.s;
   // R3, R6: only inside the permission, only over the own version, never as a create.
+  if (Mistake(M::kReleasePost) && s.lock == LockView::kAbsent && s.view != nullptr) return StoreIdle(s);
   return StoreIdle(s) && ((Permitted(s, c.now) && ViewMine(s) && !s.must_read) || Mistake(M::kReleaseBlind));
 }
 void ActRelease(Context& c) {

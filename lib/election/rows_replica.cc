@@ -20,7 +20,9 @@ void ActJoin(Context& c) {
 // lapsed ----
 bool OwnRecord(const Context& c) {
   const State& s = c.s;
-  return ViewMine(s) && !s.lead && StoreIdle(s) && !s.must_read && s.db_known && !s.memory.fenced &&
+  const bool fast = Mistake(M::kFastPath) && s.lock == LockView::kAbsent && s.view != nullptr &&
+                    s.view->holder == s.set->identity;
+  return (ViewMine(s) || fast) && !s.lead && StoreIdle(s) && !s.must_read && s.db_known && !s.memory.fenced &&
          !s.shutdown && c.now >= s.next_attempt &&
          s.memory.promised <= std::max(s.view->epoch, s.memory.held);
 }
@@ -30,7 +32,7 @@ bool OwnRecord(const Context& c) {
 bool Unbroken(const Context& c) {
   const State& s = c.s;
   const bool known = s.view->epoch == s.memory.held || s.view->epoch == s.tried_epoch;
-  if (Mistake(M::kOwnName)) return true;
+  if (Mistake(M::kOwnName) || Mistake(M::kFastPath)) return true;
   if (!s.acked_version.empty() && s.version == s.acked_version) return true;
   if (known && s.fence_until > c.now) return true;
   return known && c.set().database && s.view->durability != Durability::kAsync;

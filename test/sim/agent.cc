@@ -77,8 +77,8 @@ void World::StopAgent(int m) {
     if (it.kind == Ev::kDeliver) pool_free_.push_back(it.slot);
   n.deferred.clear();
   n.actions.clear();
-  if (plan_.Mistake() == M::kSupLost) n.durable.detached = false;
-  if (plan_.Mistake() == M::kForget) n.durable.promised = 0, n.durable.promised_to.clear();
+  const bool forget = plan_.Mistake() == M::kSupLost || (plan_.Mistake() == M::kForget && !n.node_up);
+  if (forget) n.durable.detached = false, n.durable.promised = 0, n.durable.promised_to.clear();
 }
 
 void World::Receive(int m, Item& it) {

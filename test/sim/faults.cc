@@ -101,8 +101,8 @@ void World::Resume(int m, int what) {
 void World::KillNode(int m) {
   Node& n = nodes_[m];
   if (!n.node_up) return;
-  StopAgent(m);
   n.node_up = false;  // before the database: a dead machine tells nobody
+  StopAgent(m);
   KillDb(m, false);
   n.db.dead = false;
   n.shim.armed = n.shim.paused = n.agent_paused = false;

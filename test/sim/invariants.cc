@@ -154,7 +154,7 @@ void World::CheckStep(int m, const election::Event& event, Epoch open_before, bo
       d != nullptr && d->op == election::StoreOp::kRead && d->record)
     seen = &*d->record;
   if (seen != nullptr && s.lead && seen->holder != s.set->identity && s.open_epoch != 0 &&
-      seen->epoch > s.open_epoch && seen->epoch >= restored_)
+      seen->epoch > std::max(s.open_epoch, s.memory.held) && seen->epoch >= restored_)
     return Fail("acts_on_foreign", n.name + " goes on as primary although it read that " + seen->holder_name +
                                        " holds the lock");
   (void)open_before;

@@ -14,7 +14,14 @@ using K = FaultKind;
 struct Weight {
   K kind;
   int weight;
+  // When given, every such fault is aimed at that moment (at who reached it) or target, and lasts that long.
+  Moment at = Moment::none;
+  int target = 0;
+  int lo_ms = 0, hi_ms = 0;
+  uint32_t r = 0;  // of the fault
 };
+// An isolation that leaves nothing: agents, databases and the store, in and out (World::BeginNet).
+constexpr uint32_t kWholly = (2 + 2 * 4 + 1 * 16) << 16;
 
 struct Profile {
   const char* name;
@@ -27,6 +34,7 @@ struct Profile {
   int aimed_pm = 333;   // share of the faults aimed at a moment
   bool swarm = false;   // each kind is left out of a run with probability 1/2
   int fast_pm = 500;
+  int first_ms = 2000;  // no fault before
   std::vector<Weight> weights;
   std::vector<Moment> moments;  // empty: all
 };
@@ -82,6 +90,28 @@ std::vector<Profile> Make() {
       {K::shutdown, 10}, {K::switchover, 15}, {K::agent_pause, 8}, {K::pause_mid, 8}, {K::store_zombie, 8}, {K::cut_store, 5}, {K::delete_lock, 4}}});
   p.push_back({.name = "delete2", .members_lo = 2, .members_hi = 3, .durability = 1, .takeover = 2, .per_minute = 40, .fast_pm = 1000, .weights = {
       {K::delete_lock, 20}, {K::store_zombie, 10}, {K::cut_store, 10}, {K::agent_pause, 8}, {K::isolate, 6}, {K::store_mute, 6}}});
+  p.push_back({.name = "late2", .members_lo = 2, .members_hi = 3, .durability = 1, .takeover = 2, .per_minute = 60, .fast_pm = 1000, .weights = {
+      {K::delete_lock, 30}, {K::store_zombie, 20}, {K::store_mute, 6}, {K::cut_store, 6}, {K::switchover, 6}, {K::shutdown, 4}, {K::db_crash, 4}}});
+  // A late create or release lands when the lock was deleted once more.
+  p.push_back({.name = "late3", .members_lo = 2, .members_hi = 3, .durability = 1, .takeover = 2, .noise = 1, .seconds_lo = 60, .seconds_hi = 120, .per_minute = 60, .fast_pm = 1000, .first_ms = 12000, .weights = {
+      {K::delete_lock, 45}, {.kind = K::watch_broken, .weight = 10, .lo_ms = 3000, .hi_ms = 15000}, {K::store_zombie, 15},
+      {.kind = K::cut_store, .weight = 10, .target = kPrimaryTarget, .lo_ms = 4000, .hi_ms = 9000}, {K::switchover, 8}, {K::shutdown, 6}, {K::db_crash, 4}}});
+  p.push_back({.name = "post3", .members_lo = 3, .members_hi = 3, .durability = 1, .takeover = 2, .noise = 0, .seconds_lo = 60, .seconds_hi = 120, .per_minute = 60, .aimed_pm = 0, .fast_pm = 1000, .first_ms = 10000, .weights = {
+      {.kind = K::delete_lock, .weight = 15, .at = Moment::stopping}, {.kind = K::store_zombie, .weight = 15, .at = Moment::stopping, .lo_ms = 3000, .hi_ms = 15000},
+      {K::delete_lock, 20}, {K::store_zombie, 10}, {K::switchover, 20}, {K::shutdown, 6}, {.kind = K::watch_broken, .weight = 15, .lo_ms = 3000, .hi_ms = 20000}}});
+  // A takeover is begun and held up, while the standbys could stream from the old primary again.
+  p.push_back({.name = "again3", .members_lo = 3, .members_hi = 3, .durability = 2, .takeover = 1, .noise = 0, .per_minute = 16, .aimed_pm = 0, .fast_pm = 1000, .weights = {
+      {.kind = K::isolate, .weight = 12, .target = kPrimaryTarget, .lo_ms = 1100, .hi_ms = 2200, .r = kWholly},
+      {.kind = K::agent_pause, .weight = 8, .at = Moment::freeze_sent, .lo_ms = 300, .hi_ms = 2500}}});
+  p.push_back({.name = "forget3", .members_lo = 3, .members_hi = 3, .durability = 2, .takeover = 1, .noise = 0, .per_minute = 20, .aimed_pm = 0, .fast_pm = 1000, .weights = {
+      {.kind = K::isolate, .weight = 12, .target = kPrimaryTarget, .lo_ms = 1100, .hi_ms = 2200, .r = kWholly},
+      {.kind = K::agent_pause, .weight = 8, .at = Moment::freeze_sent, .lo_ms = 300, .hi_ms = 2500},
+      {.kind = K::agent_crash, .weight = 5, .at = Moment::frozen, .lo_ms = 20, .hi_ms = 200},
+      {.kind = K::node_death, .weight = 5, .at = Moment::frozen, .lo_ms = 20, .hi_ms = 200}}});
+  // A reign that ends right after it began, while the one before comes back.
+  p.push_back({.name = "short3", .members_lo = 3, .members_hi = 3, .durability = 2, .takeover = 1, .per_minute = 50, .aimed_pm = 600, .fast_pm = 1000, .weights = {
+      {K::isolate, 20}, {K::cut_pair, 10}, {K::cut_store, 10}, {K::shutdown, 12}, {K::db_crash, 12}, {K::switchover, 12}, {K::agent_pause, 6}},
+      .moments = {Moment::opened, Moment::acquired, Moment::voters_changed, Moment::sync_settled, Moment::renew_sent}});
   p.push_back({.name = "edit2", .members_lo = 2, .members_hi = 3, .durability = 1, .takeover = 2, .per_minute = 30, .fast_pm = 1000, .weights = {
       {K::edit_lock, 15}, {K::delete_lock, 8}, {K::cut_store, 10}, {K::agent_pause, 10}}});
   p.push_back({.name = "quorum3", .members_lo = 3, .members_hi = 4, .durability = 2, .takeover = 1, .per_minute = 30, .aimed_pm = 500, .fast_pm = 1000, .weights = {
@@ -177,11 +207,13 @@ int32_t DrawDuration(Rng& r, const Plan& p) {
 Fault DrawFault(Rng& r, const Profile& f, const std::vector<Weight>& weights, int total, const Plan& p) {
   Fault x;
   int w = static_cast<int>(r.Below(static_cast<uint32_t>(total)));
+  Weight chosen{};
   for (const Weight& e : weights) {
-    x.kind = e.kind;
+    chosen = e;
     if ((w -= e.weight) < 0) break;
   }
-  x.at_ms = static_cast<int32_t>(r.Between(2000, p.faults_ms));
+  x.kind = chosen.kind;
+  x.at_ms = static_cast<int32_t>(r.Between(f.first_ms, p.faults_ms));
   x.dur_ms = DrawDuration(r, p);
   x.r = static_cast<uint32_t>(r.Next());
   x.target = static_cast<int8_t>(r.Below(static_cast<uint32_t>(p.members)));
@@ -195,6 +227,16 @@ Fault DrawFault(Rng& r, const Profile& f, const std::vector<Weight>& weights, in
   } else if (x.target == kMomentTarget) {
     x.target = static_cast<int8_t>(kPrimaryTarget);
   }
+  if (chosen.at != Moment::none) {
+    x.trigger = chosen.at;
+    x.target = static_cast<int8_t>(kMomentTarget);
+    x.delay_ms = static_cast<int32_t>(r.Below(r.Chance(700) ? 8 : 100));
+  } else if (chosen.target != 0) {
+    x.trigger = Moment::none;
+    x.target = static_cast<int8_t>(chosen.target);
+  }
+  if (chosen.r != 0) x.r = chosen.r;
+  if (chosen.hi_ms > 0) x.dur_ms = static_cast<int32_t>(r.Between(chosen.lo_ms, chosen.hi_ms));
   return x;
 }
 

@@ -27,6 +27,8 @@ void World::SendStore(int m, uint64_t id, StoreOp op, std::shared_ptr<const Reco
   }
   if (!n.agent_up) return;
   const bool write = op != StoreOp::kRead;
+  if (op == StoreOp::kCreate && record->release.released)
+    return Fail("release_creates", n.name + " makes a missing lock in order to give it up");
   int64_t d = store_.Delay(plan_.store_us * kUs / 2);
   const bool zombie = store_.Chance(plan_.store_zombie_pm + (store_zombie_[m] > 0 ? 300 : 0));
   if (write && zombie) {
