@@ -165,6 +165,13 @@ TEST(Config, UnsafeTimingsAreRefusedWithTheArithmetic) {
   EXPECT_THAT(c.Problems(), HasSubstr("raise election.lease to at least"));
 }
 
+TEST(Config, ProbesTooRareForTheSuspicionAreRefused) {
+  const LoadedConfig c = Load(std::string(kGood), {.file = "", .flags = {{"probe.interval", "1001ms"}}});
+  EXPECT_FALSE(c.ok());
+  EXPECT_THAT(c.Problems(), HasSubstr("more than a third of election.suspicion (3s)"));
+  EXPECT_TRUE(Load(std::string(kGood), {.file = "", .flags = {{"probe.interval", "1s"}}}).ok());
+}
+
 TEST(Config, AProblemOfAFlagNamesTheFlagAndNoLine) {
   const LoadedConfig c =
       Load(kGood, {.file = "", .flags = {{"tags.priority", "5000"}, {"tags.prority", "1"}}});
