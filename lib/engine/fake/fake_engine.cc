@@ -129,7 +129,7 @@ FakeEngine::FakeEngine(std::shared_ptr<FakeWorld> world, Name name, std::string 
 
 LogEnd FakeEngine::End(const FakeWorld::Db& db) const {
   LogEnd end;
-  end.offset = db.log.size();
+  end.offset = FakeWorld::Offset(db);
   end.timeline = db.timeline;
   return end;
 }
@@ -151,7 +151,7 @@ DbReport FakeEngine::Probe(MonoTime) {
   report.unopened = db.unopened;
   report.system_id = db.system_id;
   report.data_nonce = db.nonce;
-  report.offset = db.log.size();
+  report.offset = FakeWorld::Offset(db);
   report.timeline = db.timeline;
   report.stream_at = db.stream_at;
   if (db.state != DbState::kRunning) return report;
@@ -165,7 +165,7 @@ DbReport FakeEngine::Probe(MonoTime) {
   for (auto& [other, standby] : world_->dbs_) {
     if (standby.upstream != name_ || !world_->Streams(other, standby)) continue;
     world_->Pull(other);
-    report.standbys.push_back({other, true, standby.log.size()});
+    report.standbys.push_back({other, true, FakeWorld::Offset(standby)});
   }
   return report;
 }

@@ -71,6 +71,8 @@ class FakeWorld {
     std::map<election::EngineOp, std::string> fail;
   };
   Db& Of(const election::Name& name) { return dbs_[name]; }
+  // Like a real one's, the log of a database that exists is never empty: 0 means that there are no data.
+  static uint64_t Offset(const Db& db) { return db.empty ? 0 : db.log.size() + 1; }
   bool Linked(const election::Name& a, const election::Name& b) const;
   bool Streams(const election::Name& standby, const Db& db) const;
   void Pull(const election::Name& standby);
