@@ -113,10 +113,10 @@ AgentService::Reactor* AgentService::Freeze(Context* context, const v1::FreezeRe
 AgentService::Reactor* AgentService::Promise(Context* context, const v1::PromiseRequest* request,
                                              v1::PromiseReply* reply) {
   // NOLINTNEXTLINE(performance-unnecessary-value-param): moved beside an auto, unseen
-  return Peer<election::PromiseAsked>(context, request, reply,
-                                      [this](election::PromiseAsked asked, auto done) {
-                                        options_.port->OnPromise(std::move(asked), std::move(done));
-                                      });
+  const auto ask = [this](election::PromiseAsked asked, auto done) {
+    options_.port->OnPromise(std::move(asked), std::move(done));
+  };
+  return Peer<election::PromiseAsked>(context, request, reply, ask);
 }
 
 // ---- people: reading ----
