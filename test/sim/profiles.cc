@@ -108,6 +108,10 @@ std::vector<Profile> Make() {
       {.kind = K::agent_pause, .weight = 8, .at = Moment::freeze_sent, .lo_ms = 300, .hi_ms = 2500},
       {.kind = K::agent_crash, .weight = 5, .at = Moment::frozen, .lo_ms = 20, .hi_ms = 200},
       {.kind = K::node_death, .weight = 5, .at = Moment::frozen, .lo_ms = 20, .hi_ms = 200}}});
+  p.push_back({.name = "keep3", .members_lo = 3, .members_hi = 3, .durability = 2, .takeover = 1, .noise = 0, .per_minute = 20, .aimed_pm = 0, .fast_pm = 1000, .weights = {
+      {.kind = K::isolate, .weight = 12, .target = kPrimaryTarget, .lo_ms = 1100, .hi_ms = 1900, .r = kWholly},
+      {.kind = K::shutdown, .weight = 6, .at = Moment::acquired, .lo_ms = 500, .hi_ms = 3000},
+      {.kind = K::shutdown, .weight = 6, .at = Moment::opened, .lo_ms = 500, .hi_ms = 3000}}});
   // A reign that ends right after it began, while the one before comes back.
   p.push_back({.name = "short3", .members_lo = 3, .members_hi = 3, .durability = 2, .takeover = 1, .per_minute = 50, .aimed_pm = 600, .fast_pm = 1000, .weights = {
       {K::isolate, 20}, {K::cut_pair, 10}, {K::cut_store, 10}, {K::shutdown, 12}, {K::db_crash, 12}, {K::switchover, 12}, {K::agent_pause, 6}},
