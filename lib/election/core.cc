@@ -87,7 +87,7 @@ PeerReport Describe(const State& s, MonoTime now) {
   p.self = s.set->self;
   p.self.incarnation = s.set->identity;
   p.self.data_nonce = s.db.data_nonce;
-  p.record_epoch = Present(s) ? s.view->epoch : 0;
+  p.record_epoch = Present(s) ? s.view->epoch : s.memory.record_epoch;
   // What a record must be above for this member to follow it: one more when that very epoch was promised to
   // somebody else than it names.
   const bool other = Present(s) && !s.memory.promised_to.empty() && s.view->epoch == s.memory.promised &&
@@ -96,9 +96,9 @@ PeerReport Describe(const State& s, MonoTime now) {
   p.leads = Permitted(s, now) &&
             (s.phase == Phase::kPrimary || s.phase == Phase::kOpening || s.phase == Phase::kHandover);
   p.db_running = s.db.state == DbState::kRunning;
-  p.empty = s.db_known && s.db.empty && s.set->database;
   const bool stray = Worthless(s) && Present(s) && s.view->cluster_id != s.db.system_id;
   p.system_id = stray ? "" : s.db.system_id;
+  p.empty = s.db_known && (s.db.empty || stray) && s.set->database;
   p.position = OwnPosition(s);
   p.can_vote = !s.frozen && !s.set->self.no_failover && Present(s) &&
                s.db.streaming_from == s.view->holder_name && s.memory.lineage >= s.view->base &&

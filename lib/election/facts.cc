@@ -43,7 +43,7 @@ bool OnLineage(const State& s, const Position& p) {
 }
 
 bool Worthless(const State& s) {
-  return s.db_known && s.memory.lineage == 0 && (s.db.empty || s.db.unopened);
+  return s.db_known && EngineIdle(s) && (s.db.empty || s.db.unopened);
 }
 
 // With a sync set a lost record is made again only when every known member was asked, and each promises an

@@ -56,7 +56,7 @@ bool UnopenedMine(const State& s) {
   if (r.holder_name != s.set->self.name || s.db.empty || !s.db_known) return false;
   // It froze for that epoch or a later one, and could only have followed a record newer than this since.
   if (m.promised >= r.epoch && m.detached && m.lineage > 0) return true;
-  return m.lineage == 0 && (m.held == 0 || s.db.unopened) && (r.cluster_id.empty() || r.cluster_id == s.db.system_id);
+  return (s.db.unopened || (m.lineage == 0 && m.held == 0)) && (r.cluster_id.empty() || r.cluster_id == s.db.system_id);
 }
 
 bool SelfComplete(const State& s) {
@@ -191,7 +191,7 @@ Ruling JudgeLost(const State& s, const std::vector<FreezeAnswered>& all, bool ov
   std::vector<const FreezeAnswered*> counted;
   std::vector<Name> known = s.memory.known;
   Insert(&known, s.set->self.name);
-  if (s.memory.lineage == 0)
+  if (s.memory.lineage == 0 || s.db.unopened)
     for (const Name& n : s.set->expected) Insert(&known, n);
   for (const FreezeAnswered& a : all) {
     if (!a.frozen) continue;
@@ -204,7 +204,7 @@ Ruling JudgeLost(const State& s, const std::vector<FreezeAnswered>& all, bool ov
     if (!in) missing += (missing.empty() ? "" : ", ") + n;
   }
   // A cluster that was never opened must not become a second one beside one that was.
-  const bool needs_all = SyncMode(s) || s.memory.lineage == 0;
+  const bool needs_all = SyncMode(s) || s.memory.lineage == 0 || s.db.unopened;
   if (!missing.empty() && !over) return {Judgement::kWait, "", "waiting for " + missing};
   if (!missing.empty() && needs_all && !(s.attempt.cause == Cause::kForced))
     return {Judgement::kBlocked, "",
@@ -313,7 +313,7 @@ void StartAttempt(Context& c, Cause cause) {
   s.take_hint = false;
   if (!c.set().database) return;
   std::vector<Name> ask = s.memory.known;
-  if (cause == Cause::kLost && s.memory.lineage == 0)
+  if (cause == Cause::kLost && (s.memory.lineage == 0 || s.db.unopened))
     for (const Name& n : c.set().expected) Insert(&ask, n);
   if (Present(s))
     for (const Member& m : s.view->members) Insert(&ask, m.name);

@@ -63,7 +63,7 @@ MUTATIONS = [
        "  if (a.position.offset != b.position.offset) return a.position.offset > b.position.offset;\n  auto priority",
        "  if (a.position.offset != b.position.offset) return a.position.offset < b.position.offset;\n  auto priority",
        "the longest log leads (Q3)"),
-    _m("lost-without-all", "takeover.cc", "const bool needs_all = SyncMode(s) || s.memory.lineage == 0;",
+    _m("lost-without-all", "takeover.cc", "const bool needs_all = SyncMode(s) || s.memory.lineage == 0 || s.db.unopened;",
        "const bool needs_all = s.memory.lineage == 0;", "a lost record is made again only with every known member", "lock", "everything"),
     _m("paused-takeover", "takeover.cc", "if (r.paused && !wanted) return std::nullopt;", "", "pause keeps everybody still", "people"),
     _m("primary-says-so", "takeover.cc", "      if (p.report.leads) return false;\n", "",
