@@ -4,8 +4,6 @@
 
 namespace mainstay::sim {
 
-using election::M;
-
 int32_t Branches::New(Log from) {
   from = Normal(from);
   all_.push_back({from.branch, from.end});
