@@ -155,11 +155,11 @@ class Agent {
 
 TEST(Threads, APrimaryUnderStrangersAtItsDoor) {
   SetLogOptions({.level = LogLevel::kError, .format = LogFormat::kText, .fd = 2});
-  Agent agent;
-  ASSERT_TRUE(agent.WaitRole(election::Role::kPrimary, seconds(30)));
   std::atomic<bool> stop{false};
   std::atomic<int> told{0};
-  std::atomic<int> answered{0};
+  std::atomic<int> answered{0};  // outlives the agent, whose end answers what is left
+  Agent agent;
+  ASSERT_TRUE(agent.WaitRole(election::Role::kPrimary, seconds(30)));
   const uint64_t subscription = agent.port().Subscribe([&told] { ++told; });
   const auto peer = [&] {
     for (uint64_t n = 0; !stop; ++n) {
