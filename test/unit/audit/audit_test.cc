@@ -193,7 +193,7 @@ TEST(AuditLog, ItsEndDoesNotWaitForAReaderThatIsGone) {
     for (int i = 0; i < 200; ++i) log.Write(Simple(std::string(4000, 'x')));
     EXPECT_FALSE(log.Flush(BootClock().Now() + std::chrono::milliseconds(100)));
   }
-  EXPECT_LT(BootClock().Now() - began, seconds(4));
+  EXPECT_LT(BootClock().Now() - began, seconds(10));  // a second for the end; sanitizers on a busy machine
 }
 
 }  // namespace
