@@ -23,7 +23,6 @@ namespace mainstay::agent {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 using ::testing::StartsWith;
 
 class FacesTest : public ::testing::Test {

@@ -104,7 +104,7 @@ std::string Get(int port, const std::string& request) {
 }
 
 Handler Echo() {
-  return [](const Request& r, Reply reply) {
+  return [](const Request& r, const Reply& reply) {
     reply({.status = 200, .body = r.path + "|" + r.Param("q").value_or("-") + "\n"});
   };
 }
@@ -171,7 +171,7 @@ TEST(HttpServer, ASilentHandlerIsAnsweredFor) {
 
 TEST(HttpServer, RepliesMayComeFromAnyThread) {
   std::vector<std::thread> threads;
-  Running server([&](const Request&, Reply reply) {
+  Running server([&](const Request&, const Reply& reply) {
     threads.emplace_back([reply] {
       std::this_thread::sleep_for(milliseconds(20));
       reply({.status = 200, .body = "from afar"});
