@@ -26,7 +26,7 @@ bool FenceStands(const Context& c) {
 }
 bool NeedsFound(const Context& c) {
   return c.set().database && c.s.db_known && c.s.db.empty && EngineIdle(c.s) && c.now >= c.s.engine_retry &&
-         !c.s.open_failed;
+         !c.s.open_failed && c.s.view->cluster_id.empty() && c.s.memory.cluster_id.empty();
 }
 void ActFound(Context& c) {
   Engine op;
@@ -115,7 +115,10 @@ void ActPrimary(Context& c) {
 // Fenced or shutting down before the database was opened. A log that nothing was added to since it won the lock
 // is known to its end: whoever has it all may lead next.
 bool OpenUnwanted(const Context& c) {
-  return (c.s.memory.fenced || c.s.shutdown) && c.set().database && EngineIdle(c.s) && StoreIdle(c.s) &&
+  const State& s = c.s;
+  // A late create of this member, or lost data: there is a cluster already, and it must not become two.
+  const bool second = s.db_known && s.db.empty && !(s.view->cluster_id.empty() && s.memory.cluster_id.empty());
+  return (c.s.memory.fenced || c.s.shutdown || second) && c.set().database && EngineIdle(c.s) && StoreIdle(c.s) &&
          c.s.open_epoch == 0 && !c.s.db.writable;
 }
 void ActOpenUnwanted(Context& c) {
@@ -190,7 +193,7 @@ void AddOpenRows(std::vector<Row>* t) {
        "The agent restarted beside a running primary: adopt it.", "", false, AlreadyOpen, ActAlreadyOpen});
   t->push_back({"open.done", In(Phase::kOpening), "the database accepts writes",
                 "This member is the primary now.", "primary", false, IsOpen, ActPrimary});
-  t->push_back({"open.unwanted", In(Phase::kOpening), "a shutdown or a fence was asked for",
+  t->push_back({"open.unwanted", In(Phase::kOpening), "a shutdown or a fence was asked for, or there is a cluster already and no data of it here",
                 "The database is not open yet and shall not be: give the lock up.", "releasing stepdown",
                 false, OpenUnwanted, ActOpenUnwanted});
   t->push_back({"open.name", In(Phase::kOpening), "the record does not say which cluster it is of",

@@ -56,11 +56,15 @@ void ActFailsafe(Context& c) {
   s.promise_sent = c.now;
   s.promise_from.clear();
   s.promise_needed = 0;
-  for (const Member& m : s.view->members) {
-    if (m.name == c.set().self.name || m.no_failover) continue;
+  const auto ask = [&](const Member& m) {
+    if (m.name == c.set().self.name || m.no_failover) return;
     s.promise_needed++;
     c.out.push_back(SendPromise{s.promise_ask, m.name, m.peer_address, s.view->epoch});
-  }
+  };
+  for (const Member& m : s.view->members) ask(m);
+  // A write whose answer was lost may have made a member of anybody who reported: they can take over as well.
+  for (const Peer& p : s.peers)
+    if (s.view->FindMember(p.report.name) == nullptr) ask(p.report.self);
   if (s.promise_needed == 0) s.promise_ask = 0;
 }
 

@@ -194,6 +194,9 @@ void World::BeginMember(const Fault& f, int m, int64_t dur) {
       if (wiped_ >= 0 && wiped_ != m) return;
       if (record_ == nullptr || (Index(record_->holder_name) == m && record_->voters.empty())) return;
       wiped_ = m;
+      // Nor one that is taking over: a late compare-and-swap would name it, and people would have to force a failover.
+      for (StoreCall& call : calls_)
+        if (call.used && call.m == m) call.used = false;
       KillNode(m);
       const uint32_t gen = n.db.gen + 1, tries = n.db.conn_try + 1;
       n.db = {};

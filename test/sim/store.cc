@@ -54,7 +54,7 @@ void World::StoreArrive(int32_t slot) {
   StoreCall call = std::move(calls_[slot]);
   calls_[slot] = {};
   calls_free_.push_back(slot);
-  if (store_down_ > 0) return;
+  if (store_down_ > 0 || !call.used) return;
   election::StoreDone done = Serve(call);
   const int m = call.m;
   if (store_mute_[m] > 0 || cut_store_[m][1] > 0 || !nodes_[m].node_up || store_.Chance(plan_.store_mute_pm))
