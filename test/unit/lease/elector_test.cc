@@ -41,7 +41,7 @@ struct Member {
       : options(Fast(name)), store(std::move(inner), {}, 1) {}
   void Start() {
     ElectorCallbacks callbacks;
-    callbacks.on_started = [this](Permission p) {
+    callbacks.on_started = [this](const Permission& p) {
       started++;
       last_epoch = p.epoch();
     };

@@ -11,7 +11,6 @@ namespace mainstay::metrics {
 namespace {
 
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 TEST(Writer, PrintsTheTextFormat) {
   Writer w;
