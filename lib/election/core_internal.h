@@ -41,15 +41,16 @@ bool ViewMine(const State& s);                 // it names this incarnation
 bool Permitted(const State& s, MonoTime now);  // holder with a running permission
 bool SyncMode(const State& s);                 // guarded or strict in force
 Durability Wish(const State& s);
-// A primary that was reopened in place keeps its lineage, so that its standbys' data still count; compared with
-// theirs its data are of its last reign.
+// A primary that was reopened in place keeps its lineage, so that its standbys' data still count; compared
+// with theirs its data are of its last reign.
 Epoch DataLineage(const Memory& m);
 Position OwnPosition(const State& s);
 const Peer* FindPeer(const State& s, const Name& name);
 bool PeerFresh(const State& s, const Peer& p, MonoTime now);
 bool OnLineage(const State& s, const Position& p);  // rule S6: on the recorded reign's own log
-bool Worthless(const State& s);  // the own data hold nothing that anybody was ever told is safe
+bool Worthless(const State& s);   // the own data hold nothing that anybody was ever told is safe
 Epoch LostEpoch(const State& s);  // for a record made anew, when nobody may know the last epoch
+bool Chosen(const State& s);      // the lock was handed over to this member
 MonoTime StreamAt(const State& s);
 Duration LeaseWait(const State& s);  // L: the longer of the own and the record's
 int32_t RecordK(const Record& r);    // how many standbys acknowledge, as the record has it

@@ -74,9 +74,9 @@ struct DbReport {
   DbState state = DbState::kUnknown;
   bool writable = false;  // accepts writes (is a primary)
   Verdict verdict = Verdict::kUnknown;
-  bool empty = false;     // the data directory holds no cluster
-  // The cluster here was founded by this member and has never been opened for writes: nothing was acknowledged
-  // in it, so it may be thrown away when the record is of another cluster.
+  bool empty = false;  // the data directory holds no cluster
+  // The cluster here was founded by this member and has never been opened for writes: nothing was
+  // acknowledged in it, so it may be thrown away when the record is of another cluster.
   bool unopened = false;
   std::string system_id;  // of the data, "" when empty or unknown
   std::string data_nonce;
@@ -110,9 +110,9 @@ struct EngineDone {
   EngineOp op = EngineOp::kStop;
   bool ok = false;
   std::string detail;  // for people
-  // kFreeze, kStop: where the log ends; kFreeze 0: the promise is durable, but there is nothing that could be used (a
-  // rewind or a clone was interrupted). kSetSync, kPromote, kReopen: primary's position when the new names
-  // were in effect everywhere.
+  // kFreeze, kStop: where the log ends; kFreeze 0: the promise is durable, but there is nothing that could be
+  // used (a rewind or a clone was interrupted). kSetSync, kPromote, kReopen: primary's position when the new
+  // names were in effect everywhere.
   uint64_t offset = 0;
   uint32_t timeline = 0;
   bool complete = false;  // kStop: clean shutdown, `offset` is the end of the log

@@ -42,9 +42,7 @@ bool OnLineage(const State& s, const Position& p) {
   return p.lineage >= s.view->base && p.lineage <= s.view->epoch && p.lineage > 0;
 }
 
-bool Worthless(const State& s) {
-  return s.db_known && EngineIdle(s) && (s.db.empty || s.db.unopened);
-}
+bool Worthless(const State& s) { return s.db_known && EngineIdle(s) && (s.db.empty || s.db.unopened); }
 
 // With a sync set a lost record is made again only when every known member was asked, and each promises an
 // epoch once. Without one somebody who cannot be asked may have had an epoch that was deleted before this
@@ -87,6 +85,12 @@ void Insert(std::vector<Name>* names, const Name& name) {
 
 bool Contains(const std::vector<Name>& names, const Name& name) {
   return std::binary_search(names.begin(), names.end(), name);
+}
+
+// A switchover handed the lock over to this member: the others wait for it, it waits for nobody.
+bool Chosen(const State& s) {
+  return Present(s) && s.view->release.released && s.view->pending.has_value() &&
+         s.view->pending->target == s.set->self.name;
 }
 
 const char* ToString(Phase phase) {

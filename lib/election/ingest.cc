@@ -68,7 +68,8 @@ void See(Context& c, const std::string& version, const Record& record, bool read
     if (!(s.lead && older) && !own_echo) s.must_read = true;
     return;
   }
-  if (older && s.lead && s.conflicts < 3) {  // a stale answer cannot end a reign: the next compare-and-swap tells
+  if (older && s.lead &&
+      s.conflicts < 3) {  // a stale answer cannot end a reign: the next compare-and-swap tells
     s.must_read = false;
     return;
   }
@@ -98,6 +99,9 @@ void See(Context& c, const std::string& version, const Record& record, bool read
   s.version = version;
   s.view = std::make_shared<const Record>(record);
   s.seen_at = c.now;
+  // What made this member wait (another's turn in the failover before) is over; what its own attempt teaches
+  // counts.
+  if (Chosen(s)) s.next_attempt = std::min(s.next_attempt, c.now);
   if (Mistake(M::kReadGrant) && record.holder == s.set->identity) {
     s.lead = true;
     Grant(c, c.now);
@@ -123,6 +127,9 @@ void Acknowledged(Context& c, const StoreRequest& req, const std::string& versio
       LoseLead(c);
       return;
     case Purpose::kAcquire:
+      // Late: the permission ended meanwhile and the database was killed. The record names this member, but
+      // it leads only when it has resumed.
+      if (s.phase == Phase::kStepdown || s.phase == Phase::kReplica || s.phase == Phase::kFenced) return;
       s.memory.held = req.record->epoch;
       s.tried_epoch = 0;
       // R4: whoever made a missing record acts only after L of unbroken holding; the lost-record path with

@@ -24,9 +24,17 @@ bool BareOpen(const Context& c) { return !c.set().database && c.s.lead; }
 bool FenceStands(const Context& c) {
   return c.s.lead && c.s.fence_until > c.now && c.s.fence_until >= c.s.permit_until - c.set().renew;
 }
+// A late create of this member, or lost data: there is a cluster already, and it must not become two.
+bool SecondCluster(const Context& c) {
+  const State& s = c.s;
+  if (!s.view->cluster_id.empty() || !s.memory.cluster_id.empty()) return true;
+  return std::any_of(s.peers.begin(), s.peers.end(), [&](const Peer& p) {
+    return PeerFresh(s, p, c.now) && !p.report.empty && !p.report.system_id.empty();
+  });
+}
 bool NeedsFound(const Context& c) {
   return c.set().database && c.s.db_known && c.s.db.empty && EngineIdle(c.s) && c.now >= c.s.engine_retry &&
-         !c.s.open_failed && c.s.view->cluster_id.empty() && c.s.memory.cluster_id.empty();
+         !c.s.open_failed && !SecondCluster(c);
 }
 void ActFound(Context& c) {
   Engine op;
@@ -112,14 +120,13 @@ void ActPrimary(Context& c) {
     AnswerPerson(c, AdminStatus::kDone, c.set().self.name + " is the primary now");
 }
 
-// Fenced or shutting down before the database was opened. A log that nothing was added to since it won the lock
-// is known to its end: whoever has it all may lead next.
+// Fenced or shutting down before the database was opened. A log that nothing was added to since it won the
+// lock is known to its end: whoever has it all may lead next.
 bool OpenUnwanted(const Context& c) {
   const State& s = c.s;
-  // A late create of this member, or lost data: there is a cluster already, and it must not become two.
-  const bool second = s.db_known && s.db.empty && !(s.view->cluster_id.empty() && s.memory.cluster_id.empty());
-  return (c.s.memory.fenced || c.s.shutdown || second) && c.set().database && EngineIdle(c.s) && StoreIdle(c.s) &&
-         c.s.open_epoch == 0 && !c.s.db.writable;
+  const bool second = s.db_known && s.db.empty && SecondCluster(c);
+  return (c.s.memory.fenced || c.s.shutdown || second) && c.set().database && EngineIdle(c.s) &&
+         StoreIdle(c.s) && c.s.open_epoch == 0 && !c.s.db.writable;
 }
 void ActOpenUnwanted(Context& c) {
   State& s = c.s;
@@ -193,7 +200,8 @@ void AddOpenRows(std::vector<Row>* t) {
        "The agent restarted beside a running primary: adopt it.", "", false, AlreadyOpen, ActAlreadyOpen});
   t->push_back({"open.done", In(Phase::kOpening), "the database accepts writes",
                 "This member is the primary now.", "primary", false, IsOpen, ActPrimary});
-  t->push_back({"open.unwanted", In(Phase::kOpening), "a shutdown or a fence was asked for, or there is a cluster already and no data of it here",
+  t->push_back({"open.unwanted", In(Phase::kOpening),
+                "a shutdown or a fence was asked for, or there is a cluster already and no data of it here",
                 "The database is not open yet and shall not be: give the lock up.", "releasing stepdown",
                 false, OpenUnwanted, ActOpenUnwanted});
   t->push_back({"open.name", In(Phase::kOpening), "the record does not say which cluster it is of",

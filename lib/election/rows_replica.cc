@@ -110,7 +110,8 @@ bool FoundDue(const Context& c) {
   const State& s = c.s;
   if (!c.set().database || !NoCluster(c) || !s.db.empty || !StoreIdle(s) || s.must_read || s.shutdown)
     return false;
-  if (s.memory.fenced || c.set().self.no_failover || c.now < s.next_attempt || c.now < s.promised_until || !s.memory.cluster_id.empty())
+  if (s.memory.fenced || c.set().self.no_failover || c.now < s.next_attempt || c.now < s.promised_until ||
+      !s.memory.cluster_id.empty())
     return false;
   std::vector<Name> ask = s.memory.known;
   for (const Name& n : c.set().expected) Insert(&ask, n);
@@ -121,12 +122,12 @@ bool FoundDue(const Context& c) {
     empty += Contains(ask, p.report.name) ? 1 : 0;
   }
   const size_t others = ask.size() - (Contains(ask, c.set().self.name) ? 1 : 0);
-  // Whoever the configuration or an earlier record names was asked and has nothing. A record that went missing
-  // had a holder, which may be opening its database this moment: it is given L.
+  // Whoever the configuration or an earlier record names was asked and has nothing. A record that went
+  // missing had a holder, which may be opening its database this moment: it is given L.
   const bool waited = c.now - s.seen_at >= LeaseWait(s);
   if (empty >= others) return (others > 0 && s.memory.max_epoch == 0) || waited;
-  // Or this member has never heard of a cluster, more than half of the members have nothing, and nobody else came
-  // for L. (A damaged record may be of a cluster whose members cannot be asked just now.)
+  // Or this member has never heard of a cluster, more than half of the members have nothing, and nobody else
+  // came for L. (A damaged record may be of a cluster whose members cannot be asked just now.)
   return s.lock != LockView::kDamaged && s.memory.max_epoch == 0 && (empty + 1) * 2 > others + 1 && waited;
 }
 void ActFoundRecord(Context& c) {

@@ -56,7 +56,8 @@ bool UnopenedMine(const State& s) {
   if (r.holder_name != s.set->self.name || s.db.empty || !s.db_known) return false;
   // It froze for that epoch or a later one, and could only have followed a record newer than this since.
   if (m.promised >= r.epoch && m.detached && m.lineage > 0) return true;
-  return (s.db.unopened || (m.lineage == 0 && m.held == 0)) && (r.cluster_id.empty() || r.cluster_id == s.db.system_id);
+  return (s.db.unopened || (m.lineage == 0 && m.held == 0)) &&
+         (r.cluster_id.empty() || r.cluster_id == s.db.system_id);
 }
 
 bool SelfComplete(const State& s) {
@@ -67,12 +68,6 @@ bool SelfComplete(const State& s) {
   // The data of the holder itself: whatever was acknowledged in this reign was flushed here first.
   if (r.holder_name == s.set->self.name && s.memory.held == r.epoch) return true;
   return r.release.released && r.release.complete && mine.offset >= r.release.final.offset;
-}
-
-// A switchover handed the lock over to this member: the others wait for it, it waits for nobody.
-bool Chosen(const State& s) {
-  return Present(s) && s.view->release.released && s.view->pending.has_value() &&
-         s.view->pending->target == s.set->self.name;
 }
 
 std::optional<Cause> PresentCause(const State& s, MonoTime now, MonoTime* since) {
@@ -179,7 +174,8 @@ Ruling Best(const State& s, const std::vector<FreezeAnswered>& answers, bool by_
     if (best == nullptr || Better(s, *a, *best, by_lineage)) best = a;
   }
   if (best == nullptr) return {Judgement::kBlocked, "", "nobody who may lead has the data: " + Told(answers)};
-  // (Positions of different lineages cannot be compared: there the newest lineage must be had, SyncMode's lost path.)
+  // (Positions of different lineages cannot be compared: there the newest lineage must be had, SyncMode's
+  // lost path.)
   if (by_lineage ? SyncMode(s) && best->position.lineage < newest : best->position.offset < longest)
     return {Judgement::kBlocked, "", "the longest log is on a member that must not lead: " + Told(answers)};
   if (Mistake(M::kNotBest)) return {Judgement::kTake, s.set->self.name, "any"};
@@ -256,7 +252,11 @@ Ruling JudgeNow(const State& s, MonoTime now) {
     return {over ? Judgement::kBlocked : Judgement::kWait, "", "the own database is not frozen yet"};
   }
   const std::vector<FreezeAnswered> all = Answers(s);
-  if (s.attempt.cause == Cause::kLost || s.lock != LockView::kPresent) return JudgeLost(s, all, over);
+  // A record without a cluster's name was made by a founder that opened nothing: it tells nothing of who has
+  // what.
+  const bool nameless = s.lock == LockView::kPresent && s.view->cluster_id.empty() && !UnopenedMine(s);
+  if (s.attempt.cause == Cause::kLost || s.lock != LockView::kPresent || nameless)
+    return JudgeLost(s, all, over);
   if (s.attempt.cause == Cause::kSuspected)
     for (const FreezeAnswered& a : all)
       if (a.from == s.view->holder_name && !a.frozen && a.refusal.find("I lead") != std::string::npos)

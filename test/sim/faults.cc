@@ -392,7 +392,8 @@ void World::HealAll() {
     }
     n.trip = 0;
     election::TagsChanged tags;
-    tags.no_failover = (plan_.no_failover >> m & 1) != 0;
+    // (Nobody takes the only member that has all data out of the running.)
+    tags.no_failover = (plan_.no_failover >> m & 1) != 0 && (record_ == nullptr || record_->holder_name != n.name);
     if (n.agent_up) Deliver(m, tags, 0, n.agent_gen);
     if (n.leaving) KillNode(m);
     if (!n.node_up)
