@@ -293,7 +293,8 @@ bool FileStore::WaitOnce(int inotify_fd, MonoTime deadline) {
     pollfd fds[2] = {{wake_.get(), POLLIN, 0}, {inotify_fd, POLLIN, 0}};
     poll(fds, inotify_fd >= 0 ? 2 : 1, PollMs(deadline));
     uint64_t count = 0;
-    if ((fds[0].revents & POLLIN) != 0 && read(wake_.get(), &count, sizeof count) == sizeof count) return true;
+    if ((fds[0].revents & POLLIN) != 0 && read(wake_.get(), &count, sizeof count) == sizeof count)
+      return true;
     if (inotify_fd < 0 || fds[1].revents == 0 || Concerns(inotify_fd) || BootClock().Now() >= deadline)
       return false;
   }

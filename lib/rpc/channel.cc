@@ -15,12 +15,13 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   args.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1000);
   // A connection whose other end vanished without a word: what is sent and not acknowledged for a second ends
-  // it (the time-out is TCP_USER_TIMEOUT, too, and that is looked at by the kernel with each report); a watcher,
-  // which sends nothing, pings.
+  // it (the time-out is TCP_USER_TIMEOUT, too, and that is looked at by the kernel with each report); a
+  // watcher, which sends nothing, pings.
   args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10000);
   args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 1000);
   args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
-  // Messages of some hundred bytes need no measuring of the bandwidth: it costs a ping and its answer for each.
+  // Messages of some hundred bytes need no measuring of the bandwidth: it costs a ping and its answer for
+  // each.
   args.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   args.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
   // Own connection: dropping the channel closes it. No proxy of the environment, no TXT look-ups, no hidden

@@ -2,9 +2,10 @@
 // hundred message types, eight load balancers, call credentials of a cloud. Everything registered is linked,
 // so a third of the program was code that can never run, and the kernel counts the pages between as resident.
 //
-// With archives the linker puts this in place of gRPC's own list (--wrap, cmake/MainstayDeps.cmake). Its order
-// is that of gRPC 1.51's grpc_plugin_registry.cc, which no header declares; another gRPC fails to link here,
-// or at the first call in test/unit/rpc. Left out on purpose: the HTTP CONNECT proxy (channel.cc forbids it).
+// With archives the linker puts this in place of gRPC's own list (--wrap, cmake/MainstayDeps.cmake). Its
+// order is that of gRPC 1.51's grpc_plugin_registry.cc, which no header declares; another gRPC fails to link
+// here, or at the first call in test/unit/rpc. Left out on purpose: the HTTP CONNECT proxy (channel.cc
+// forbids it).
 namespace grpc_core {
 
 class CoreConfiguration {

@@ -50,8 +50,8 @@ void SetBounds(grpc::ServerBuilder* builder) {
   // Peers ping every 10 s while a call is under way (channel.cc).
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1000);
   builder->AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);  // as in channel.cc
-  // The caller keeps its deadline and resets the stream; a caller that vanished is found by keepalive. A timer
-  // of the server for the same moment wakes two threads for each report.
+  // The caller keeps its deadline and resets the stream; a caller that vanished is found by keepalive. A
+  // timer of the server for the same moment wakes two threads for each report.
   builder->AddChannelArgument(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0);
   builder->AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);
   // By default two agents could share a port, each getting half of the calls.

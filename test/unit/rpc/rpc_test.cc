@@ -45,7 +45,7 @@ struct Agent {
 };
 
 PeerClient::Options Direct(const std::string& cluster = "demo") {
-  return {.cluster = cluster, .post = [](std::function<void()> f) { f(); }};
+  return {.cluster = cluster, .post = [](const std::function<void()>& f) { f(); }};
 }
 
 election::PeerReport Report() {
@@ -133,9 +133,10 @@ TEST(Peers, CallsAreBoundedAndAllAreAnsweredWhenTheClientGoes) {
   {
     PeerClient peers(Direct());
     for (int i = 0; i < kMaxCallsPerPeer + 3; ++i) {
-      peers.Report(b.server->address(), Report(), seconds(60), [&](absl::StatusOr<election::PeerReport> r) {
-        absl::IsResourceExhausted(r.status()) ? ++refused : ++cancelled;
-      });
+      peers.Report(b.server->address(), Report(), seconds(60),
+                   [&](const absl::StatusOr<election::PeerReport>& r) {
+                     absl::IsResourceExhausted(r.status()) ? ++refused : ++cancelled;
+                   });
     }
     EXPECT_EQ(refused.load(), 3);
     peers.Keep({});  // running calls keep their channel
