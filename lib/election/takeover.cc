@@ -1,6 +1,7 @@
 // When this member may try to take over, and how frozen positions are judged (rules Q1-Q4, S5-S7;
 // docs/SIMULATION.md).
 #include <algorithm>
+#include <utility>
 
 #include "lib/election/core_internal.h"
 
@@ -165,18 +166,19 @@ Ruling Best(const State& s, const std::vector<FreezeAnswered>& answers, bool by_
             const std::vector<const FreezeAnswered*>& counted) {
   const FreezeAnswered* best = nullptr;
   uint64_t longest = 0;
-  Epoch newest = 0;
+  std::pair<Epoch, uint64_t> newest;
   for (const FreezeAnswered* a : counted) {
     longest = std::max(longest, a->position.offset);
-    newest = std::max(newest, a->position.lineage);
+    newest = std::max(newest, {a->position.lineage, a->position.offset});
     // Lineage 0 with data: a new cluster that was never opened; good when nobody has more.
     if (NoFailover(s, a->from) || (a->position.lineage == 0 && a->position.offset == 0)) continue;
     if (best == nullptr || Better(s, *a, *best, by_lineage)) best = a;
   }
   if (best == nullptr) return {Judgement::kBlocked, "", "nobody who may lead has the data: " + Told(answers)};
-  // (Positions of different lineages cannot be compared: there the newest lineage must be had, SyncMode's
-  // lost path.)
-  if (by_lineage ? SyncMode(s) && best->position.lineage < newest : best->position.offset < longest)
+  // (Offsets of different lineages cannot be compared: then the newest lineage must be had, and its end.)
+  const bool behind = by_lineage ? SyncMode(s) && std::pair(best->position.lineage, best->position.offset) < newest
+                                 : best->position.offset < longest;
+  if (behind)
     return {Judgement::kBlocked, "", "the longest log is on a member that must not lead: " + Told(answers)};
   if (Mistake(M::kNotBest)) return {Judgement::kTake, s.set->self.name, "any"};
   if (best->from == s.set->self.name) return {Judgement::kTake, best->from, Told(answers)};
