@@ -147,8 +147,10 @@ void World::CheckStep(int m, const election::Event& event, Epoch open_before, bo
     if (s.permit_until.nanos() > sent + s.set->validity.count())
       return Fail("permit", n.name + "'s permission is longer than H from its request");
   }
-  if (lead_before && s.lead && s.permit_until <= Local(m, now_) + std::chrono::nanoseconds(0) && false)
-    return;
+  // R5: a record made by a late create is held for L before it is acted on, unless the fence never lapsed.
+  const int64_t lease = std::chrono::nanoseconds(s.set->lease).count();
+  if (!lead_before && s.lead && late_by_ == m && now_ - late_at_ < lease * 99 / 100 && !(n.shim.armed && n.shim.deadline > now_))
+    return Fail("late_create", n.name + " leads at once under a record that a late create of its own made");
   const Record* seen = nullptr;
   if (const auto* d = std::get_if<election::StoreDone>(&event);
       d != nullptr && d->op == election::StoreOp::kRead && d->record)

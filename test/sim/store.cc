@@ -91,6 +91,11 @@ election::StoreDone World::Serve(const StoreCall& call) {
              store_.Chance(plan_.store_409_pm)) {
     done.outcome = StoreOutcome::kConflict;
   } else {
+    if (call.op == StoreOp::kCreate && call.record->durability == election::Durability::kAsync &&
+        (nodes_[call.m].store_id != call.id || nodes_[call.m].agent_gen != call.gen)) {
+      late_at_ = now_;
+      late_by_ = call.m;
+    }
     Commit(call.m, call.record);
     done.outcome = StoreOutcome::kOk;
     done.version = Version(version_);

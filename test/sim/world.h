@@ -403,6 +403,8 @@ class World {
   Epoch top_epoch_ = 0;
   std::vector<Log> heads_;     // acknowledged under guarded or strict: the newest of each branch
   int64_t forced_until_ = -1;  // an administrator accepted losses
+  int64_t late_at_ = -kForever;  // when a create landed whose sender had given it up, and whose it was
+  int late_by_ = -1;
   Epoch restored_ = 0;  // epochs below were in use when somebody put an old lock back by hand
   Epoch floor_ = 0;  // acknowledgements of older epochs were given up (async takeover, forced failover)
   Violation violation_;
