@@ -176,8 +176,9 @@ Ruling Best(const State& s, const std::vector<FreezeAnswered>& answers, bool by_
   }
   if (best == nullptr) return {Judgement::kBlocked, "", "nobody who may lead has the data: " + Told(answers)};
   // (Offsets of different lineages cannot be compared: then the newest lineage must be had, and its end.)
-  const bool behind = by_lineage ? SyncMode(s) && std::pair(best->position.lineage, best->position.offset) < newest
-                                 : best->position.offset < longest;
+  const bool behind = by_lineage
+                          ? SyncMode(s) && std::pair(best->position.lineage, best->position.offset) < newest
+                          : best->position.offset < longest;
   if (behind)
     return {Judgement::kBlocked, "", "the longest log is on a member that must not lead: " + Told(answers)};
   if (Mistake(M::kNotBest)) return {Judgement::kTake, s.set->self.name, "any"};

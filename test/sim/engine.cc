@@ -277,8 +277,8 @@ void World::DoPromote(int m) {
   EngineFinish(m, std::move(done));
 }
 
-// The shim forgets its deadline when a database ends or a standby starts. The engine has seen it: it arms the same
-// moment (never a later one) again.
+// The shim forgets its deadline when a database ends or a standby starts. The engine has seen it: it arms the
+// same moment (never a later one) again.
 bool World::EngineArmed(int m) {
   Shim& s = nodes_[m].shim;
   if (plan_.Mistake() == M::kNoShim) return true;

@@ -194,7 +194,8 @@ void World::BeginMember(const Fault& f, int m, int64_t dur) {
       if (wiped_ >= 0 && wiped_ != m) return;
       if (record_ == nullptr || (Index(record_->holder_name) == m && record_->voters.empty())) return;
       wiped_ = m;
-      // Nor one that is taking over: a late compare-and-swap would name it, and people would have to force a failover.
+      // Nor one that is taking over: a late compare-and-swap would name it, and people would have to force a
+      // failover.
       for (StoreCall& call : calls_)
         if (call.used && call.m == m) call.used = false;
       KillNode(m);
@@ -393,7 +394,8 @@ void World::HealAll() {
     n.trip = 0;
     election::TagsChanged tags;
     // (Nobody takes the only member that has all data out of the running.)
-    tags.no_failover = (plan_.no_failover >> m & 1) != 0 && (record_ == nullptr || record_->holder_name != n.name);
+    tags.no_failover =
+        (plan_.no_failover >> m & 1) != 0 && (record_ == nullptr || record_->holder_name != n.name);
     if (n.agent_up) Deliver(m, tags, 0, n.agent_gen);
     if (n.leaving) KillNode(m);
     if (!n.node_up)

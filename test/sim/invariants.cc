@@ -149,7 +149,8 @@ void World::CheckStep(int m, const election::Event& event, Epoch open_before, bo
   }
   // R5: a record made by a late create is held for L before it is acted on, unless the fence never lapsed.
   const int64_t lease = std::chrono::nanoseconds(s.set->lease).count();
-  if (!lead_before && s.lead && late_by_ == m && now_ - late_at_ < lease * 99 / 100 && !(n.shim.armed && n.shim.deadline > now_))
+  if (!lead_before && s.lead && late_by_ == m && now_ - late_at_ < lease * 99 / 100 &&
+      !(n.shim.armed && n.shim.deadline > now_))
     return Fail("late_create", n.name + " leads at once under a record that a late create of its own made");
   const Record* seen = nullptr;
   if (const auto* d = std::get_if<election::StoreDone>(&event);
@@ -218,9 +219,10 @@ void World::CheckLive() {
       return Fail("liveness",
                   why + " " + std::to_string((now_ - live_since_) / kSec) + " s after the last fault");
   }
-  // Two clusters, because an old lock was put back by hand: people do as the agent tells them, and re-initialise the
-  // member of the one that is not the record's.
-  if (restored_ > 0 && (now_ - live_since_) / kSec == 30 && present_ && !damaged_ && !record_->cluster_id.empty()) {
+  // Two clusters, because an old lock was put back by hand: people do as the agent tells them, and
+  // re-initialise the member of the one that is not the record's.
+  if (restored_ > 0 && (now_ - live_since_) / kSec == 30 && present_ && !damaged_ &&
+      !record_->cluster_id.empty()) {
     for (int m = 0; m < plan_.members; m++) {
       Node& n = nodes_[m];
       if (!n.db.exists || n.db.writable || record_->cluster_id == "s" + std::to_string(n.db.system)) continue;

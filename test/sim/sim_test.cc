@@ -13,8 +13,9 @@ std::string Describe(const Plan& plan, const Outcome& o) {
 }
 
 TEST(Simulation, TwoMillionSteps) {
-  const char* const kProfiles[] = {"swarm",  "sync",       "takeover", "lock",    "pauses",  "people",  "quorum3",
-                                   "lease2", "everything", "force",    "restore", "delete2", "release2"};
+  const char* const kProfiles[] = {"swarm",   "sync",    "takeover", "lock",       "pauses",
+                                   "people",  "quorum3", "lease2",   "everything", "force",
+                                   "restore", "delete2", "release2"};
   Totals totals;
   const double start = Now();
   for (uint64_t seed = 1; totals.steps < 2000000; seed++) {

@@ -201,8 +201,8 @@ void World::EditLock(uint32_t r) {
 // An old valid record is put back (a backup restored by hand).
 void World::RestoreLock(uint32_t r) {
   if (!present_ || past_.size() < 2) return;
-  // Whoever has not seen the newer ones cannot know: what was acknowledged until now is given up, and epochs in use
-  // may be granted again (docs/SIMULATION.md).
+  // Whoever has not seen the newer ones cannot know: what was acknowledged until now is given up, and epochs
+  // in use may be granted again (docs/SIMULATION.md).
   heads_.clear();
   for (size_t e = 0; e < epochs_.size(); e++)
     if (epochs_[e].known || epochs_[e].owner >= 0) restored_ = std::max(restored_, static_cast<Epoch>(e) + 1);

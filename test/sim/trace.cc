@@ -83,25 +83,25 @@ std::string World::StateText(int m) const {
   const Node& n = nodes_[m];
   const Database& d = n.db;
   char out[900];
-  std::snprintf(out, sizeof out,
-                "%s: %s phase=%s lead=%d epoch=%lld blocked=\"%s\" problem=\"%s\" engine=%s | db %s%s%s%s%s "
-                "log %d/%llu epoch %lld k=%d names=%x conn_to=%d/%lld rx=%d | "
-                "memory max=%lld promised=%lld detached=%d lineage=%lld held=%lld fenced=%d",
-                n.name.c_str(),
-                !n.node_up       ? "NODE DOWN"
-                : !n.agent_up    ? "AGENT DOWN"
-                : n.agent_paused ? "PAUSED"
-                                 : "up",
-                n.settings ? ToString(n.state.phase) : "-", n.state.lead,
-                static_cast<long long>(n.state.open_epoch), n.state.attempt.verdict.c_str(), n.state.lock_problem.c_str(),
-                n.engine.active ? std::to_string(static_cast<int>(n.engine.op.op)).c_str() : "-",
-                d.exists ? "" : "EMPTY ", d.broken ? "BROKEN " : "", d.running ? "runs" : "stopped",
-                d.writable ? " WRITABLE" : "", d.paused ? " PAUSED" : "", d.log.branch,
-                static_cast<unsigned long long>(d.log.end), static_cast<long long>(d.epoch), d.cfg.k,
-                d.cfg.names, d.conn_to, static_cast<long long>(d.conn_epoch), d.rx,
-                static_cast<long long>(n.durable.max_epoch), static_cast<long long>(n.durable.promised),
-                n.durable.detached, static_cast<long long>(n.durable.lineage),
-                static_cast<long long>(n.durable.held), n.durable.fenced);
+  std::snprintf(
+      out, sizeof out,
+      "%s: %s phase=%s lead=%d epoch=%lld blocked=\"%s\" problem=\"%s\" engine=%s | db %s%s%s%s%s "
+      "log %d/%llu epoch %lld k=%d names=%x conn_to=%d/%lld rx=%d | "
+      "memory max=%lld promised=%lld detached=%d lineage=%lld held=%lld fenced=%d",
+      n.name.c_str(),
+      !n.node_up       ? "NODE DOWN"
+      : !n.agent_up    ? "AGENT DOWN"
+      : n.agent_paused ? "PAUSED"
+                       : "up",
+      n.settings ? ToString(n.state.phase) : "-", n.state.lead, static_cast<long long>(n.state.open_epoch),
+      n.state.attempt.verdict.c_str(), n.state.lock_problem.c_str(),
+      n.engine.active ? std::to_string(static_cast<int>(n.engine.op.op)).c_str() : "-",
+      d.exists ? "" : "EMPTY ", d.broken ? "BROKEN " : "", d.running ? "runs" : "stopped",
+      d.writable ? " WRITABLE" : "", d.paused ? " PAUSED" : "", d.log.branch,
+      static_cast<unsigned long long>(d.log.end), static_cast<long long>(d.epoch), d.cfg.k, d.cfg.names,
+      d.conn_to, static_cast<long long>(d.conn_epoch), d.rx, static_cast<long long>(n.durable.max_epoch),
+      static_cast<long long>(n.durable.promised), n.durable.detached,
+      static_cast<long long>(n.durable.lineage), static_cast<long long>(n.durable.held), n.durable.fenced);
   return out;
 }
 

@@ -61,8 +61,8 @@ struct Database {
   bool exists = false;
   bool unopened = false;  // founded, never opened
   bool broken = false;    // a rewind was interrupted: needs another or a clone
-  uint32_t system = 0;  // identifier
-  uint32_t nonce = 0;   // of the data directory
+  uint32_t system = 0;    // identifier
+  uint32_t nonce = 0;     // of the data directory
   Log log;
   Log consistent;  // after a rewind: not usable before its log has this
   bool running = false, writable = false, dead = false, paused = false;
@@ -401,12 +401,12 @@ class World {
   std::vector<EpochInfo> epochs_;
   EpochInfo& Info(Epoch e);
   Epoch top_epoch_ = 0;
-  std::vector<Log> heads_;     // acknowledged under guarded or strict: the newest of each branch
-  int64_t forced_until_ = -1;  // an administrator accepted losses
+  std::vector<Log> heads_;       // acknowledged under guarded or strict: the newest of each branch
+  int64_t forced_until_ = -1;    // an administrator accepted losses
   int64_t late_at_ = -kForever;  // when a create landed whose sender had given it up, and whose it was
   int late_by_ = -1;
   Epoch restored_ = 0;  // epochs below were in use when somebody put an old lock back by hand
-  Epoch floor_ = 0;  // acknowledgements of older epochs were given up (async takeover, forced failover)
+  Epoch floor_ = 0;     // acknowledgements of older epochs were given up (async takeover, forced failover)
   Violation violation_;
   Stats stats_;
   int64_t heartbeat_ = 0, probe_ = 0, store_timeout_ = 0, rpc_timeout_ = 0;
