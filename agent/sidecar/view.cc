@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/str_join.h"
 #include "lib/base/strings.h"
 
 namespace mainstay::agent {
@@ -152,9 +153,14 @@ void FillWarnings(const State& s, const ViewExtras& extras, MonoTime now, rpc::S
       s.view->voters.empty() && s.lead) {
     warn("No standby acknowledges writes: a failover now would need an administrator. Bring a standby back.");
   }
-  if (v->leader.empty() && s.lock != election::LockView::kUnread) {
-    warn(std::string("There is no primary. ") +
-         (s.attempt.verdict.empty() ? "" : "Not taken over: " + s.attempt.verdict + "."));
+  if (v->leader.empty() && s.lock == election::LockView::kAbsent && s.db.empty && !s.set->expected.empty()) {
+    warn(
+        "There is no cluster yet. It is founded when more than half of the members are there and have no "
+        "data: " +
+        s.set->self.name + ", " + absl::StrJoin(s.set->expected, ", ") + ".");
+  } else if (v->leader.empty() && s.lock != election::LockView::kUnread) {
+    warn("There is no primary." +
+         (s.attempt.verdict.empty() ? std::string() : " Not taken over: " + s.attempt.verdict + "."));
   }
   if (s.db.verdict == election::Verdict::kHung)
     warn("The database is hung: it runs but does not prove that it writes.");
