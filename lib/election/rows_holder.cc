@@ -129,6 +129,8 @@ void ActRelease(Context& c) {
   r.release.released = true;
   r.release.from = c.set().self.name;
   r.release.complete = s.stopped_complete;
+  // A cluster that was founded and never opened is not this cluster yet: others may found theirs.
+  if (s.db.unopened && r.cluster_id == s.db.system_id) r.cluster_id.clear();
   r.release.final = s.stopped_complete ? s.stopped_at : Position{};
   if (s.admin.has_value() && s.admin->kind == AdminKind::kSwitchover)
     r.pending = Pending{s.admin->id, s.admin->target};
