@@ -200,20 +200,23 @@ void IngestAdmin(Context& c, const AdminAsked& e) {
   auto answer = [&](AdminStatus status, std::string text) {
     c.out.push_back(AnswerAdmin{e.id, status, std::move(text)});
   };
+  // Done at once, so never kept waiting by a request that may need what they do.
+  if (e.kind == AdminKind::kFence) {
+    s.memory.fenced = true;
+    answer(AdminStatus::kAccepted, c.set().self.name + " will be stopped and stay stopped until unfenced");
+    return;
+  }
+  if (e.kind == AdminKind::kUnfence) {
+    s.memory.fenced = false;
+    answer(AdminStatus::kDone, c.set().self.name + " may run again");
+    return;
+  }
   if (s.admin.has_value()) {
     if (s.admin->id == e.id) return;  // the same request again: one answer is coming
     answer(AdminStatus::kRefused, "busy with request " + s.admin->id + ": try again when it is done");
     return;
   }
   switch (e.kind) {
-    case AdminKind::kFence:
-      s.memory.fenced = true;
-      answer(AdminStatus::kAccepted, c.set().self.name + " will be stopped and stay stopped until unfenced");
-      return;
-    case AdminKind::kUnfence:
-      s.memory.fenced = false;
-      answer(AdminStatus::kDone, c.set().self.name + " may run again");
-      return;
     case AdminKind::kFailover: {
       const bool alive = Present(s) && !s.view->release.released && c.now - s.seen_at < LeaseWait(s);
       if (s.lead || (alive && s.view->holder_name != c.set().self.name && !e.force)) {
@@ -232,6 +235,11 @@ void IngestAdmin(Context& c, const AdminAsked& e) {
       // A paused cluster without a primary: nobody else could write "resumed" than whoever takes over for it,
       // when the lease has run out.
       if (!s.lead && Present(s) && s.view->paused && !PrimarySeen(c)) {
+        if (s.memory.fenced || c.set().self.no_failover) {
+          answer(AdminStatus::kRefused,
+                 c.set().self.name + " is fenced or tagged no_failover: ask a member that may lead");
+          return;
+        }
         s.forced_until = c.now + LeaseWait(s) * 3;
         s.forced_loss = false;
         s.admin = e;
