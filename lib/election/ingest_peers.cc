@@ -193,6 +193,20 @@ std::string RefuseHolderRequest(const Context& c, const AdminAsked& e) {
   return "";
 }
 
+// Fence and unfence: never kept waiting by a request that may need what they do.
+bool DoneAtOnce(Context& c, const AdminAsked& e) {
+  const Name& self = c.set().self.name;
+  if (e.kind == AdminKind::kFence) {
+    c.s.memory.fenced = true;
+    c.out.push_back(
+        AnswerAdmin{e.id, AdminStatus::kAccepted, self + " will be stopped and stay stopped until unfenced"});
+  } else if (e.kind == AdminKind::kUnfence) {
+    c.s.memory.fenced = false;
+    c.out.push_back(AnswerAdmin{e.id, AdminStatus::kDone, self + " may run again"});
+  }
+  return e.kind == AdminKind::kFence || e.kind == AdminKind::kUnfence;
+}
+
 }  // namespace
 
 void IngestAdmin(Context& c, const AdminAsked& e) {
@@ -200,17 +214,7 @@ void IngestAdmin(Context& c, const AdminAsked& e) {
   auto answer = [&](AdminStatus status, std::string text) {
     c.out.push_back(AnswerAdmin{e.id, status, std::move(text)});
   };
-  // Done at once, so never kept waiting by a request that may need what they do.
-  if (e.kind == AdminKind::kFence) {
-    s.memory.fenced = true;
-    answer(AdminStatus::kAccepted, c.set().self.name + " will be stopped and stay stopped until unfenced");
-    return;
-  }
-  if (e.kind == AdminKind::kUnfence) {
-    s.memory.fenced = false;
-    answer(AdminStatus::kDone, c.set().self.name + " may run again");
-    return;
-  }
+  if (DoneAtOnce(c, e)) return;
   if (s.admin.has_value()) {
     if (s.admin->id == e.id) return;  // the same request again: one answer is coming
     answer(AdminStatus::kRefused, "busy with request " + s.admin->id + ": try again when it is done");
