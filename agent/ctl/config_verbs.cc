@@ -42,7 +42,8 @@ One YAML file (`mainstay agent --config FILE`), overridden by the environment, t
 - `profile: fast` presets lease 3s, validity 2s, fence 900ms, renew 500ms, suspicion 1s, heartbeat 250ms, freeze_wait 500ms,
   sync_patience 500ms, probe.interval 250ms, probe.timeout 500ms, probe.hung_after 2s. What you set yourself wins.
 - Timings are checked: `validity/(1-rho) + fence <= lease/(1+rho)` with rho = 0.001 (how wrong a clock's rate may be), at least three
-  renewals within `validity`, `suspicion >= 1.5 * renew`, `heartbeat <= suspicion / 2`. Unsafe ones are refused with the arithmetic.
+  renewals within `validity`, `suspicion >= 1.5 * renew`, `heartbeat <= suspicion / 2`,
+  `probe.interval <= suspicion / 3`. Unsafe ones are refused with the arithmetic.
 
 A smallest file:
 

@@ -43,6 +43,8 @@ engine::postgres::Options PostgresOptions(const Config& config) {
   o.replication_role = p.replication_role;
   o.initdb = p.initdb;
   o.settings = PostgresSettings(config);
+  // A new session costs the database a process: with every other probe is often enough.
+  o.login_interval = std::max<Duration>(o.login_interval, config.probe_interval * 2);
   return o;
 }
 
