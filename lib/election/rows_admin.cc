@@ -61,13 +61,21 @@ bool ForgetDone(const Context& c) {
 
 // ---- handing over ----
 bool GoAsked(const State& s) { return s.shutdown || s.memory.fenced; }
+// The member itself said lately that it streams this reign's log: what it does not know of itself yet, or
+// what an agent that hangs does not say, would make it refuse the lock that is handed over to it.
+bool Ready(const Context& c, const Name& name) {
+  const Peer* p = FindPeer(c.s, name);
+  return !c.set().database || (p != nullptr && PeerFresh(c.s, *p, c.now) && p->report.can_vote &&
+                               p->report.record_epoch == c.s.view->epoch);
+}
 // A standby that could lead: streaming and caught up but for the last moments.
-Name BestSuccessor(const State& s) {
+Name BestSuccessor(const Context& c, bool ready) {
+  const State& s = c.s;
   Name best;
   uint64_t flushed = 0;
   for (const auto& h : s.standbys) {
     const Member* m = s.view->FindMember(h.name);
-    if (m == nullptr || m->no_failover || !h.streaming) continue;
+    if (m == nullptr || m->no_failover || !h.streaming || (ready && !Ready(c, h.name))) continue;
     if (best.empty() || h.flushed > flushed) {
       best = h.name;
       flushed = h.flushed;
@@ -82,18 +90,20 @@ bool StandbyStreams(const State& s, const Name& name) {
 bool SwitchoverImpossible(const Context& c) {
   const State& s = c.s;
   if (!AdminIs(s, AdminKind::kSwitchover) || s.handover_step != 0 || !c.set().database) return false;
-  return s.admin->target.empty() ? BestSuccessor(s).empty() : !StandbyStreams(s, s.admin->target);
+  return s.admin->target.empty() ? BestSuccessor(c, false).empty() : !StandbyStreams(s, s.admin->target);
 }
 bool SwitchoverAsked(const Context& c) {
   const State& s = c.s;
-  const bool asked = AdminIs(s, AdminKind::kSwitchover) && s.handover_step == 0;
+  const bool asked = AdminIs(s, AdminKind::kSwitchover) && s.handover_step == 0 &&
+                     (!c.set().database || (s.admin->target.empty() ? !BestSuccessor(c, true).empty()
+                                                                    : Ready(c, s.admin->target)));
   return (asked || GoAsked(s)) && EngineIdle(s) && StoreIdle(s) && Permitted(s, c.now) && !s.must_read;
 }
 void ActHandover(Context& c) {
   State& s = c.s;
   s.handover_step = 0;
   if (s.admin.has_value() && s.admin->kind == AdminKind::kSwitchover && s.admin->target.empty())
-    s.admin->target = BestSuccessor(s);
+    s.admin->target = BestSuccessor(c, c.set().database);
   c.facts = s.shutdown        ? "shutting down"
             : s.memory.fenced ? "fenced"
                               : "to " + (s.admin.has_value() ? s.admin->target : "anybody");
@@ -161,9 +171,11 @@ void AddAdminRows(std::vector<Row>* t) {
                   AnswerPerson(c, AdminStatus::kRefused,
                                "the target is not a streaming standby now; see `mainstay status`");
                 }});
-  t->push_back({"handover.start", In(Phase::kPrimary), "a switchover, a shutdown or a fence was asked for",
-                "Hand over in good order: checkpoint first, so that the stop is short.", "handover releasing",
-                false, SwitchoverAsked, ActHandover});
+  t->push_back(
+      {"handover.start", In(Phase::kPrimary),
+       "a shutdown or a fence was asked for, or a switchover, and the successor says that it is ready",
+       "Hand over in good order: checkpoint first, so that the stop is short.", "handover releasing", false,
+       SwitchoverAsked, ActHandover});
   t->push_back({"handover.stop", In(Phase::kHandover), "the checkpoint is done (or failed)",
                 "Stop the database cleanly.", "", false, HandoverStop, ActHandoverStop});
   t->push_back({"handover.stopped", In(Phase::kHandover), "the database is stopped",
