@@ -50,6 +50,7 @@ bool PeerFresh(const State& s, const Peer& p, MonoTime now);
 bool OnLineage(const State& s, const Position& p);  // rule S6: on the recorded reign's own log
 bool Worthless(const State& s);   // the own data hold nothing that anybody was ever told is safe
 Epoch LostEpoch(const State& s);  // for a record made anew, when nobody may know the last epoch
+bool FenceKept(const State& s);   // durable, so that it may be acted on
 bool Chosen(const State& s);      // the lock was handed over to this member
 MonoTime StreamAt(const State& s);
 Duration LeaseWait(const State& s);  // L: the longer of the own and the record's

@@ -87,6 +87,10 @@ bool Contains(const std::vector<Name>& names, const Name& name) {
   return std::binary_search(names.begin(), names.end(), name);
 }
 
+// A fence that was acted on must survive a restart of the agent: it is made durable first. A disk that does
+// not take it must not keep the database running.
+bool FenceKept(const State& s) { return s.saved.fenced || s.engine_failures > 0; }
+
 // A switchover handed the lock over to this member: the others wait for it, it waits for nobody.
 bool Chosen(const State& s) {
   return Present(s) && s.view->release.released && s.view->pending.has_value() &&

@@ -60,7 +60,7 @@ bool ForgetDone(const Context& c) {
 }
 
 // ---- handing over ----
-bool GoAsked(const State& s) { return s.shutdown || s.memory.fenced; }
+bool GoAsked(const State& s) { return s.shutdown || (s.memory.fenced && FenceKept(s)); }
 // The member itself said lately that it streams this reign's log: what it does not know of itself yet, or
 // what an agent that hangs does not say, would make it refuse the lock that is handed over to it.
 bool Ready(const Context& c, const Name& name) {

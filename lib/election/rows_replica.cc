@@ -212,7 +212,7 @@ bool FenceNow(const Context& c) { return c.s.memory.fenced && !c.s.lead && Store
 bool FencedRuns(const Context& c) {
   const State& s = c.s;
   const bool down = s.db.state == DbState::kStopped || s.db.state == DbState::kDead;
-  return c.set().database && !down && EngineIdle(s) && c.now >= s.engine_retry;
+  return c.set().database && !down && EngineIdle(s) && c.now >= s.engine_retry && FenceKept(s);
 }
 void ActFencedStop(Context& c) {
   Engine op;

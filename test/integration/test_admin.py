@@ -42,6 +42,7 @@ class Admin(ClusterCase):
         """The target streams, but its agent does nothing: nothing is handed over to it, the primary goes on."""
         load, old, target = self.start_load(), self.c.primary(), self.standby()
         target.agent.pause()
+        time.sleep(2)  # longer than what it last said counts
         try:
             since = now_ns()
             self.assertNotEqual(old.ctl("switchover", target.name, check=False).returncode, 0)
