@@ -20,9 +20,10 @@ class SimLink : public PeerLink {
   SimLink(SimCluster* cluster, Name self) : cluster_(cluster), self_(std::move(self)) {}
   void Report(const std::string& address, const election::PeerReport& report, Duration timeout,
               Done<election::PeerReport> done) override {
-    Call<election::PeerReport>(
-        address, timeout, std::move(done),
-        [report](Driver& d, std::function<void(election::PeerReport)> reply) { d.OnReport(report, reply); });
+    Call<election::PeerReport>(address, timeout, std::move(done),
+                               [report](Driver& d, const std::function<void(election::PeerReport)>& reply) {
+                                 d.OnReport(report, reply);
+                               });
   }
   void Freeze(const std::string& address, const election::FreezeAsked& asked, Duration timeout,
               Done<election::FreezeAnswered> done) override {
@@ -285,7 +286,7 @@ bool SimCluster::HasAll(const Name& name) {
 }
 
 rpc::AdminAnswer SimCluster::Ask(const Name& at, rpc::AdminVerb verb, const Name& target, Duration bound,
-                                 std::string id) {
+                                 const std::string& id) {
   rpc::AdminCommand command;
   command.id = id.empty() ? "request-" + std::to_string(next_request_++) : id;
   command.verb = verb;

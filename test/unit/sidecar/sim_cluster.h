@@ -140,7 +140,7 @@ class SimCluster {
   // Everything acknowledged is at `name`, in order.
   bool HasAll(const election::Name& name);
   rpc::AdminAnswer Ask(const election::Name& at, rpc::AdminVerb verb, const election::Name& target = "",
-                       Duration bound = std::chrono::seconds(30), std::string id = "");
+                       Duration bound = std::chrono::seconds(30), const std::string& id = "");
 
   bool reachable(const election::Name& from, const election::Name& to) const;
   Node* ByAddress(const std::string& address);
