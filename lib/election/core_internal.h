@@ -95,7 +95,7 @@ SyncStep NextSyncStep(const State& s, MonoTime now);
 SyncNames OpeningSync(const State& s);  // with what a database is opened
 std::vector<Member> SyncPeers(const State& s);
 // What the database's names stand for: they are made of the epoch and the standbys' data.
-std::string SyncKey(Epoch epoch, const SyncNames& sync, const std::vector<Member>& peers);
+std::string SyncKey(const Name& self, Epoch epoch, const SyncNames& sync, const std::vector<Member>& members);
 
 // ---- taking over (takeover.cc), rules Q1-Q4, S5-S7 ----
 const Ruling& Judge(const Context& c);

@@ -243,7 +243,7 @@ void Opened(Context& c, const EngineDone& e, const Engine& op) {
   s.open_epoch = op.epoch;
   s.open_failed = false;
   s.applied = op.sync;
-  s.applied_key = SyncKey(op.epoch, op.sync, op.peers);
+  s.applied_key = SyncKey(s.set->self.name, op.epoch, op.sync, op.peers);
   s.settled_at = e.offset;
   s.standbys.clear();
   s.frozen = false;
@@ -293,7 +293,7 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
     case EngineOp::kSetSync:
       s.applied = op.sync;
       // By what was known when it was asked for: a member's new data may have come into the record meanwhile.
-      s.applied_key = SyncKey(op.epoch, op.sync, op.peers);
+      s.applied_key = SyncKey(s.set->self.name, op.epoch, op.sync, op.peers);
       s.settled_at = e.offset;
       break;
     case EngineOp::kStop:

@@ -95,7 +95,8 @@ bool SyncBase(const Context& c) {
          s.db.state == DbState::kRunning;
 }
 bool SyncReapply(const Context& c) {
-  return SyncBase(c) && c.s.applied_key != SyncKey(c.s.view->epoch, c.s.applied, SyncPeers(c.s));
+  return SyncBase(c) &&
+         c.s.applied_key != SyncKey(c.set().self.name, c.s.view->epoch, c.s.applied, c.s.view->members);
 }
 void StartSetSync(Context& c, SyncNames names) {
   Engine op;

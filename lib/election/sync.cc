@@ -169,14 +169,16 @@ std::vector<Member> SyncPeers(const State& s) {
   return out;
 }
 
-std::string SyncKey(Epoch epoch, const SyncNames& sync, const std::vector<Member>& peers) {
+std::string SyncKey(const Name& self, Epoch epoch, const SyncNames& sync,
+                    const std::vector<Member>& members) {
   std::string key = std::to_string(epoch) + "/" + std::to_string(sync.k);
   for (const Name& n : sync.names) {
-    auto m = std::find_if(peers.begin(), peers.end(), [&](const Member& p) { return p.name == n; });
-    key += " " + n + ":" + (m == peers.end() ? "" : m->data_nonce);
+    auto m = std::find_if(members.begin(), members.end(), [&](const Member& p) { return p.name == n; });
+    key += " " + n + ":" + (m == members.end() ? "" : m->data_nonce);
   }
   // Who is a member at all decides which logs the database keeps (PostgreSQL: slots).
-  for (const Member& p : peers) key += "," + p.name;
+  for (const Member& p : members)
+    if (p.name != self) key += "," + p.name;
   return key;
 }
 

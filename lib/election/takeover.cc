@@ -61,6 +61,9 @@ bool UnopenedMine(const State& s) {
          (r.cluster_id.empty() || r.cluster_id == s.db.system_id);
 }
 
+// The own data are of no reign: none, or a cluster that was founded only.
+bool NeverOpened(const State& s) { return s.memory.lineage == 0 || s.db.unopened; }
+
 bool SelfComplete(const State& s) {
   const Record& r = *s.view;
   if (UnopenedMine(s)) return true;
@@ -190,7 +193,7 @@ Ruling JudgeLost(const State& s, const std::vector<FreezeAnswered>& all, bool ov
   std::vector<const FreezeAnswered*> counted;
   std::vector<Name> known = s.memory.known;
   Insert(&known, s.set->self.name);
-  if (s.memory.lineage == 0 || s.db.unopened)
+  if (NeverOpened(s))
     for (const Name& n : s.set->expected) Insert(&known, n);
   for (const FreezeAnswered& a : all) {
     if (!a.frozen) continue;
@@ -203,7 +206,7 @@ Ruling JudgeLost(const State& s, const std::vector<FreezeAnswered>& all, bool ov
     if (!in) missing += (missing.empty() ? "" : ", ") + n;
   }
   // A cluster that was never opened must not become a second one beside one that was.
-  const bool needs_all = SyncMode(s) || s.memory.lineage == 0 || s.db.unopened;
+  const bool needs_all = SyncMode(s) || NeverOpened(s);
   if (!missing.empty() && !over) return {Judgement::kWait, "", "waiting for " + missing};
   if (!missing.empty() && needs_all && !(s.attempt.cause == Cause::kForced))
     return {Judgement::kBlocked, "",
@@ -316,7 +319,7 @@ void StartAttempt(Context& c, Cause cause) {
   s.take_hint = false;
   if (!c.set().database) return;
   std::vector<Name> ask = s.memory.known;
-  if (cause == Cause::kLost && (s.memory.lineage == 0 || s.db.unopened))
+  if (cause == Cause::kLost && NeverOpened(s))
     for (const Name& n : c.set().expected) Insert(&ask, n);
   if (Present(s))
     for (const Member& m : s.view->members) Insert(&ask, m.name);

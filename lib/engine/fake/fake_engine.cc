@@ -208,16 +208,17 @@ absl::Status FakeEngine::Follow(const election::Member& leader, election::Epoch 
   Lock lock(world_->mutex_);
   FakeWorld::Db& db = world_->Of(name_);
   if (absl::Status s = Refused(db, EngineOp::kFollow); !s.ok()) return s;
-  const bool stray = db.unopened && !cluster_id.empty() && db.system_id != cluster_id;
-  if (!db.empty && !stray && !cluster_id.empty() && db.system_id != cluster_id) {
+  const bool other = !cluster_id.empty() && db.system_id != cluster_id;
+  const bool bare = db.empty || (db.unopened && other);  // to be cloned
+  if (other && !bare) {
     return absl::FailedPreconditionError(
         absl::StrCat("these data are of ", db.system_id, ", the cluster is ", cluster_id));
   }
   const FakeWorld::Db& up = world_->Of(leader.name);
   const bool reachable = up.state == DbState::kRunning && up.writable && world_->Linked(name_, leader.name);
-  if ((db.empty || stray) && !reachable)
+  if (bare && !reachable)
     return absl::UnavailableError(absl::StrCat("cannot clone from ", leader.name, " now"));
-  if (reachable && (db.empty || stray)) {
+  if (reachable && bare) {
     db.empty = db.unopened = false;
     db.system_id = up.system_id;
     db.nonce = absl::StrCat("n", world_->next_id_++);

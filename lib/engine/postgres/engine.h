@@ -115,7 +115,6 @@ class PostgresEngine : public Engine {
   absl::Status StartDetached(
       MonoTime deadline);  // as a standby that streams from nobody; accepts connections at the end
   absl::Status StartPrimary(election::Epoch epoch, MonoTime deadline);
-  absl::StatusOr<uint32_t> StartArmed(election::Epoch epoch, MonoTime deadline);
   absl::Status AwaitArmed(election::Epoch epoch, MonoTime deadline);
   void Notice(const shim::State& state);
   absl::Status StopClean(MonoTime deadline);  // fast shutdown, then kill

@@ -59,25 +59,11 @@ void PostgresEngine::Notice(const shim::State& state) {
   if (state.armed.has_value()) armed_ = state.armed;
 }
 
-// The shim forgets its deadline when the database ends. The one it held is still what the election asked for,
-// so the same moment (never a later one) is armed again; a renewal extends it as usual. Otherwise a renewal
-// is waited for.
-absl::StatusOr<uint32_t> PostgresEngine::StartArmed(election::Epoch epoch, MonoTime deadline) {
-  const MonoTime patience = std::min(deadline, BootClock().Now() + seconds(3));
-  for (bool again = false;; again = true) {
-    const auto starts = StartAs(shim::StartKind::kPrimary, epoch, deadline);
-    if (starts.ok() || shim::RefusalCode(starts.status()) != shim::wire::Code::kNotArmed) return starts;
-    if (!again && armed_.has_value() && armed_->epoch == epoch && armed_->until > BootClock().Now()) {
-      if (shim_.Arm(armed_->until, epoch, deadline).ok()) continue;
-    }
-    if (BootClock().Now() >= patience) return starts;
-    MAINSTAY_RETURN_IF_ERROR(canceller_.Sleep(milliseconds(20), deadline));
-  }
-}
-
-// The same for a standby that is to be promoted: starting it may have cleared the deadline (a standby needs
-// none), and what the election knows of the fence can be older than that. A deadline that is armed for this
-// epoch now stays until it kills or is extended, so the look comes right before the promotion.
+// The shim forgets its deadline when the database ends or a standby starts, and what the election knows of
+// the fence can be older than that. The deadline it held is still what the election asked for, so the same
+// moment (never a later one) is armed again; otherwise a renewal is waited for. One that is armed for this
+// epoch now stays until it kills or is extended, so this comes right before a start as primary and before a
+// promotion.
 absl::Status PostgresEngine::AwaitArmed(election::Epoch epoch, MonoTime deadline) {
   const MonoTime patience = std::min(deadline, BootClock().Now() + seconds(3));
   for (bool again = false;; again = true) {
@@ -91,19 +77,17 @@ absl::Status PostgresEngine::AwaitArmed(election::Epoch epoch, MonoTime deadline
       continue;
     if (now >= patience)
       return absl::FailedPreconditionError(absl::StrCat("the shim holds no deadline for epoch ", epoch,
-                                                        ": not promoted (the fence must stand first)"));
+                                                        ": not opened (the fence must stand first)"));
     MAINSTAY_RETURN_IF_ERROR(canceller_.Sleep(milliseconds(20), deadline));
   }
 }
 
 absl::Status PostgresEngine::StartPrimary(election::Epoch epoch, MonoTime deadline) {
-  if (dir_.Unopened()) {
-    // Not before it is certain that it will be opened: a lock that is lost now leaves data that nobody needs.
-    MAINSTAY_RETURN_IF_ERROR(AwaitArmed(epoch, deadline));
-    MAINSTAY_RETURN_IF_ERROR(dir_.ForgetUnopened());
-  }
+  MAINSTAY_RETURN_IF_ERROR(AwaitArmed(epoch, deadline));
+  // Not before it is certain that it will be opened: a lock that is lost now leaves data that nobody needs.
+  MAINSTAY_RETURN_IF_ERROR(dir_.ForgetUnopened());
   MAINSTAY_RETURN_IF_ERROR(dir_.SetStandbySignal(false));
-  MAINSTAY_ASSIGN_OR_RETURN(const uint32_t starts, StartArmed(epoch, deadline));
+  MAINSTAY_ASSIGN_OR_RETURN(const uint32_t starts, StartAs(shim::StartKind::kPrimary, epoch, deadline));
   Say("opening: crash recovery");
   const absl::Status status = Explain(&shim_, dir_, WaitAccepting(options_.socket_dir, starts, deadline));
   Say("");
