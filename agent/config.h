@@ -30,11 +30,55 @@ class AgentConfig;
 namespace mainstay::agent {
 
 enum class EngineKind : uint8_t { kPostgresql, kFake };
+enum class LockKind : uint8_t { kFile, kConfigMap, kLease };
 
 struct ExpectedMember {
   election::Name name;
   std::string peer;  // host:port or unix:/path
   friend bool operator==(const ExpectedMember&, const ExpectedMember&) = default;
+};
+
+struct KubernetesConfig {
+  std::string ns;          // "" : of the service account (or the kubeconfig's context)
+  std::string lock_name;   // filled in
+  std::string kubeconfig;  // "" : in-cluster
+  std::string pod;         // filled in
+  std::string role_label;
+  bool events = true;
+  friend bool operator==(const KubernetesConfig&, const KubernetesConfig&) = default;
+};
+
+// Files in PEM. All three or none.
+struct TlsConfig {
+  std::string ca;
+  std::string cert;
+  std::string key;
+  std::string peer_name;  // filled in, also without TLS
+  bool enabled() const { return !cert.empty(); }
+  friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
+};
+
+struct UserConfig {
+  std::string name;
+  std::string password_file;  // "" : the password is not ours
+  bool login = true;
+  bool superuser = false;
+  bool createdb = false;
+  bool createrole = false;
+  bool replication = false;
+  bool inherit = true;
+  int connection_limit = -1;
+  std::vector<std::string> member_of;
+  friend bool operator==(const UserConfig&, const UserConfig&) = default;
+};
+
+struct DatabaseConfig {
+  std::string name;
+  std::string owner;  // "" : whoever it is
+  std::vector<std::string> extensions;
+  std::string encoding;  // at creation only
+  std::string locale;    // at creation only
+  friend bool operator==(const DatabaseConfig&, const DatabaseConfig&) = default;
 };
 
 struct PostgresqlConfig {
@@ -55,6 +99,8 @@ struct PostgresqlConfig {
   Duration start_timeout{};
   Duration stop_timeout{};
   Duration clone_timeout{};
+  std::vector<UserConfig> users;
+  std::vector<DatabaseConfig> databases;
 };
 
 struct Config {
@@ -66,12 +112,16 @@ struct Config {
   // Timing, takeover, durability, failsafe, cluster, self (name, addresses, tags), expected. `identity` is
   // left empty: the driver sets it to "<name>_<uid>_<nonce>".
   election::Settings settings;
-  Duration heartbeat{};   // between reports to the other members
-  std::string lock_path;  // directory of the file store
+  Duration heartbeat{};  // between reports to the other members
+  LockKind lock = LockKind::kFile;
+  std::string lock_path;        // of kFile: directory of the store
+  KubernetesConfig kubernetes;  // of the other two
+  TlsConfig tls;
 
   std::vector<ExpectedMember> members;  // without this one
   std::string listen_grpc;
   std::string listen_http;
+  std::string listen_admin;  // "" : none
   std::string shim_socket;
   std::string state_dir;  // "" : beside the data
   PostgresqlConfig postgresql;

@@ -8,7 +8,6 @@
 #include "absl/strings/str_cat.h"
 #include "agent/config_schema.h"
 #include "google/protobuf/util/time_util.h"
-#include "lib/engine/postgres/conf.h"
 #include "lib/rpc/address.h"
 #include "mainstay/v1/config.pb.h"
 
@@ -24,17 +23,32 @@ bool IsName(const std::string& s) {
   return true;
 }
 
-bool IsIdentifier(const std::string& s) {  // of SQL, unquoted
-  if (s.empty() || s.size() > 63 || absl::ascii_isdigit(static_cast<unsigned char>(s[0]))) return false;
+// A DNS label, or with `dots` a subdomain: what Kubernetes takes as names.
+bool IsDns(const std::string& s, size_t max, bool dots) {
+  if (s.empty() || s.size() > max) return false;
+  char before = '.';
   for (char c : s) {
-    const unsigned char u = static_cast<unsigned char>(c);
-    if (!(absl::ascii_islower(u) || absl::ascii_isdigit(u) || c == '_')) return false;
+    const bool word = absl::ascii_islower(static_cast<unsigned char>(c)) ||
+                      absl::ascii_isdigit(static_cast<unsigned char>(c));
+    if (!word && c != '-' && !(dots && c == '.')) return false;
+    if ((c == '-' || c == '.') && before == '.') return false;
+    if (c == '.' && before == '-') return false;
+    before = c;
   }
-  return true;
+  return before != '-' && before != '.';
 }
 
-Duration ToDuration(const google::protobuf::Duration& d) {
-  return Duration(google::protobuf::util::TimeUtil::DurationToNanoseconds(d));
+// "role" or "mainstay.io/role".
+bool IsLabelKey(const std::string& s) {
+  const size_t slash = s.find('/');
+  if (slash != std::string::npos && !IsDns(s.substr(0, slash), 253, true)) return false;
+  const std::string name = slash == std::string::npos ? s : s.substr(slash + 1);
+  if (name.empty() || name.size() > 63) return false;
+  for (char c : name) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_' && c != '.') return false;
+  }
+  return absl::ascii_isalnum(static_cast<unsigned char>(name.front())) &&
+         absl::ascii_isalnum(static_cast<unsigned char>(name.back()));
 }
 
 // One pass over the message, section by section.
@@ -46,8 +60,11 @@ class Checker {
     Names();
     Lock();
     Times();
+    Tls();
     Addresses();
-    if (m_.engine() == v1::AgentConfig::ENGINE_POSTGRESQL) Postgresql();
+    if (m_.engine() != v1::AgentConfig::ENGINE_POSTGRESQL) return;
+    Absolute("shim.socket", m_.shim().socket(), "the unix socket of mainstay-shim");
+    CheckPostgresql(m_.postgresql(), add_);
   }
 
  private:
@@ -89,27 +106,42 @@ class Checker {
   }
 
   void Lock() {
-    switch (m_.election().lock()) {
-      case v1::Election::LOCK_FILE:
-        Absolute("election.path", m_.election().path(),
-                 "the directory that all members of this machine share");
-        return;
-      case v1::Election::LOCK_CONFIGMAP:
-      case v1::Election::LOCK_LEASE:
-        add_("election.lock", m_.election().lock() == v1::Election::LOCK_LEASE ? "lease" : "configmap",
-             "is not built into this version (the Kubernetes store comes later)",
-             "use lock: file on one machine");
-        return;
-      default:
-        return;
+    if (m_.election().lock() == v1::Election::LOCK_FILE) {
+      Absolute("election.path", m_.election().path(), "the directory that all members of this machine share");
+    } else {
+      Kubernetes();
     }
   }
 
+  void Kubernetes() {
+    const auto& k = m_.kubernetes();
+    if (!k.namespace_().empty() && !IsDns(k.namespace_(), 63, false))
+      add_("kubernetes.namespace", k.namespace_(), "is no name of a namespace",
+           "use at most 63 of a-z, 0-9 and -");
+    for (const auto& [path, name] :
+         {std::pair{"kubernetes.lock_name", k.lock_name()}, std::pair{"kubernetes.pod", k.pod()}}) {
+      if (!name.empty() && !IsDns(name, 253, true))
+        add_(path, name, "is no name of an object", "use at most 253 of a-z, 0-9, - and .");
+    }
+    if (!IsLabelKey(k.role_label()))
+      add_("kubernetes.role_label", k.role_label(), "is no key of a label", "write it as mainstay.io/role");
+    if (!k.kubeconfig().empty()) Absolute("kubernetes.kubeconfig", k.kubeconfig(), "the kubeconfig's path");
+  }
+
+  void Tls() {
+    const auto& t = m_.tls();
+    const bool some = !t.ca().empty() || !t.cert().empty() || !t.key().empty();
+    if (some) {
+      Absolute("tls.ca", t.ca(), "the authorities' file as well: TLS here is mutual");
+      Absolute("tls.cert", t.cert(), "the certificate's file as well");
+      Absolute("tls.key", t.key(), "the private key's file as well");
+    }
+    if (!t.peer_name().empty() && !IsDns(t.peer_name(), 253, true))
+      add_("tls.peer_name", t.peer_name(), "is no DNS name", "use at most 253 of a-z, 0-9, - and .");
+  }
+
   void Bounded(const std::string& path, const google::protobuf::Duration& d, Duration low, Duration high) {
-    const Duration value = ToDuration(d);
-    if (value >= low && value <= high) return;
-    add_(path, schema::FormatDurationText(value), "is out of bounds",
-         absl::StrCat("give ", schema::FormatDurationText(low), " to ", schema::FormatDurationText(high)));
+    CheckBounded(path, d, low, high, add_);
   }
 
   void Times() {
@@ -147,196 +179,87 @@ class Checker {
   }
 
   void Reachable(const std::string& path, const std::string& address) {
-    const std::string problem = rpc::CheckAddress(address);
+    const std::string problem = rpc::CheckAddress(rpc::BracketIpv6(address));
     if (!problem.empty()) add_(path, address, problem, "write host:port or unix:/path");
   }
 
+  bool Listens(const std::string& path, const std::string& address) {
+    const std::string problem = rpc::CheckListenAddress(address);
+    if (!problem.empty()) add_(path, address, problem, "listen on HOST:PORT, [IPV6]:PORT or unix:/path");
+    return problem.empty();
+  }
+
   void Addresses() {
-    for (const auto& [path, address] :
-         {std::pair{"listen.grpc", m_.listen().grpc()}, std::pair{"listen.http", m_.listen().http()}}) {
-      const std::string problem = rpc::CheckListenAddress(address);
-      if (!problem.empty())
-        add_(path, address, problem, "listen on 127.0.0.1:PORT, [::1]:PORT or unix:/path");
+    const std::string& grpc = m_.listen().grpc();
+    const bool fine = Listens("listen.grpc", grpc);
+    Listens("listen.http", m_.listen().http());
+    if (fine && !rpc::IsLocalAddress(grpc)) {
+      if (m_.tls().cert().empty()) {
+        add_("listen.grpc", grpc,
+             "is not loopback, and without mutual TLS anybody who reaches it could stop the database",
+             "set tls.ca, tls.cert and tls.key, or listen on 127.0.0.1:PORT or unix:/path");
+      }
+      Advertised();
     }
-    if (m_.listen().grpc() == m_.listen().http()) {
+    if (grpc == m_.listen().http())
       add_("listen.http", m_.listen().http(), "is the same as listen.grpc", "give each its own port");
+    const std::string& admin = m_.listen().admin();
+    if (!admin.empty() && !absl::StartsWith(admin, "unix:")) {
+      add_("listen.admin", admin, "is no unix socket: it has no TLS, so only its file mode protects it",
+           "write unix:/path");
+    } else if (!admin.empty() && Listens("listen.admin", admin) &&
+               (admin == grpc || admin == m_.listen().http())) {
+      add_("listen.admin", admin, "is listened on already", "give it a socket of its own");
     }
     if (!m_.advertise().peer().empty()) Reachable("advertise.peer", m_.advertise().peer());
     if (!m_.advertise().database().empty()) Reachable("advertise.database", m_.advertise().database());
   }
 
+  // Members on other machines: what they would get by default leads them to themselves.
+  void Advertised() {
+    if (m_.advertise().peer().empty() && rpc::IsWildcardAddress(m_.listen().grpc())) {
+      add_("advertise.peer", "",
+           absl::StrCat("is missing, and ", m_.listen().grpc(), " is nothing that others could dial"),
+           "give this machine's (pod's) own address and port");
+    }
+    if (m_.advertise().database().empty() && m_.engine() == v1::AgentConfig::ENGINE_POSTGRESQL) {
+      add_("advertise.database", "",
+           absl::StrCat("is missing, and others cannot reach 127.0.0.1:", m_.postgresql().port(), " of here"),
+           "give this machine's (pod's) own address and the database's port");
+    }
+  }
+
   void Absolute(const std::string& path, const std::string& value, const std::string& what) {
-    if (value.empty()) {
-      add_(path, "", "is missing", absl::StrCat("give ", what));
-    } else if (value[0] != '/') {
-      add_(path, value, "is no absolute path", "begin it with /");
-    }
-  }
-
-  void Postgresql() {
-    const auto& p = m_.postgresql();
-    Absolute("postgresql.data_dir", p.data_dir(), "the server's data directory");
-    Absolute("postgresql.bin_dir", p.bin_dir(), "the directory that holds postgres and pg_ctl");
-    Absolute("postgresql.socket_dir", p.socket_dir(), "the directory of the server's unix socket");
-    Absolute("postgresql.password_file", p.password_file(),
-             "the 0600 file that keeps the generated passwords");
-    Absolute("shim.socket", m_.shim().socket(), "the unix socket of mainstay-shim");
-    if (p.port() < 1 || p.port() > 65535)
-      add_("postgresql.port", absl::StrCat(p.port()), "is no port", "give 1 to 65535");
-    // "<dir>/.s.PGSQL.65535" must fit into sun_path.
-    if (p.socket_dir().size() > 107 - 15) {
-      add_("postgresql.socket_dir", p.socket_dir(), "is too long for a unix socket",
-           "use a path of at most 92 bytes");
-    }
-    for (const auto& [path, role] : {std::pair{"postgresql.superuser", p.superuser()},
-                                     std::pair{"postgresql.agent_role", p.agent_role()},
-                                     std::pair{"postgresql.replication_role", p.replication_role()}}) {
-      if (!IsIdentifier(role))
-        add_(path, role, "is no plain role name", "use 1 to 63 of a-z, 0-9 and _, no digit first");
-    }
-    Parameters();
-    for (int i = 0; i < p.hba_size(); ++i) {
-      const auto problem = engine::postgres::CheckHbaLine(p.hba(i));
-      if (!problem.what.empty())
-        add_(absl::StrCat("postgresql.hba[", i, "]"), p.hba(i), problem.what, problem.remedy);
-    }
-    for (int i = 0; i < p.initdb_size(); ++i) {
-      if (!absl::StartsWith(p.initdb(i), "-")) {
-        add_(absl::StrCat("postgresql.initdb[", i, "]"), p.initdb(i), "is no option", "begin it with -");
-      }
-    }
-    Bounded("postgresql.start_timeout", p.start_timeout(), std::chrono::seconds(1), std::chrono::hours(24));
-    Bounded("postgresql.stop_timeout", p.stop_timeout(), std::chrono::milliseconds(100),
-            std::chrono::hours(1));
-    Bounded("postgresql.clone_timeout", p.clone_timeout(), std::chrono::seconds(10),
-            std::chrono::hours(24 * 30));
-  }
-
-  void Line(const std::string& path, const std::string& value) {
-    for (char c : value) {
-      if (static_cast<unsigned char>(c) < 0x20 && c != '\t')
-        return add_(path, value, "holds a control character", "write one line");
-    }
-  }
-
-  void Parameters() {
-    for (const auto& [name, value] : m_.postgresql().parameters()) {
-      const std::string path = absl::StrCat("postgresql.parameters.", name);
-      const auto problem = engine::postgres::CheckParameter(name, value);
-      if (!problem.what.empty()) add_(path, value, problem.what, problem.remedy);
-    }
+    CheckAbsolute(path, value, what, add_);
   }
 
   const v1::AgentConfig& m_;
   const AddProblem& add_;
 };
 
-LogLevel ToLevel(v1::Log::Level level) {
-  switch (level) {
-    case v1::Log::LEVEL_DEBUG:
-      return LogLevel::kDebug;
-    case v1::Log::LEVEL_WARN:
-      return LogLevel::kWarn;
-    case v1::Log::LEVEL_ERROR:
-      return LogLevel::kError;
-    default:
-      return LogLevel::kInfo;
-  }
-}
-
-election::Durability ToDurability(v1::Durability d) {
-  switch (d) {
-    case v1::DURABILITY_ASYNC:
-      return election::Durability::kAsync;
-    case v1::DURABILITY_STRICT:
-      return election::Durability::kStrict;
-    default:
-      return election::Durability::kGuarded;
-  }
-}
-
-election::Settings ToSettings(const v1::AgentConfig& m) {
-  election::Settings s;
-  const auto& e = m.election();
-  s.cluster = m.cluster();
-  s.self.name = m.name();
-  s.self.peer_address = m.advertise().peer().empty() ? m.listen().grpc() : m.advertise().peer();
-  s.self.db_address = m.advertise().database();
-  if (s.self.db_address.empty()) s.self.db_address = absl::StrCat("127.0.0.1:", m.postgresql().port());
-  s.self.priority = m.tags().priority();
-  s.self.no_failover = m.tags().no_failover();
-  for (const auto& member : m.members()) {
-    if (member.name() != m.name()) s.expected.push_back(member.name());
-  }
-  s.lease = ToDuration(e.lease());
-  s.validity = ToDuration(e.validity());
-  s.fence = ToDuration(e.fence());
-  s.renew = ToDuration(e.renew());
-  s.suspicion = ToDuration(e.suspicion());
-  s.freeze_wait = ToDuration(e.freeze_wait());
-  s.sync_patience = ToDuration(e.sync_patience());
-  s.handover = ToDuration(e.handover());
-  s.durability = ToDurability(m.durability());
-  s.sync_count = m.sync_count();
-  s.takeover =
-      e.takeover() == v1::Election::TAKEOVER_LEASE ? election::Takeover::kLease : election::Takeover::kQuorum;
-  s.failsafe = e.failsafe();
-  return s;
-}
-
-PostgresqlConfig ToPostgresql(const v1::Postgresql& p) {
-  PostgresqlConfig out;
-  out.data_dir = p.data_dir();
-  out.bin_dir = p.bin_dir();
-  out.socket_dir = p.socket_dir();
-  out.port = static_cast<uint16_t>(p.port());
-  out.listen_addresses = p.listen_addresses();
-  out.password_file = p.password_file();
-  out.parameters = {p.parameters().begin(), p.parameters().end()};
-  out.hba = {p.hba().begin(), p.hba().end()};
-  out.slot_wal_cap_bytes = p.slot_wal_cap();
-  out.superuser = p.superuser();
-  out.agent_role = p.agent_role();
-  out.replication_role = p.replication_role();
-  out.initdb = {p.initdb().begin(), p.initdb().end()};
-  out.clone_rate_bytes = p.clone_rate();
-  out.start_timeout = ToDuration(p.start_timeout());
-  out.stop_timeout = ToDuration(p.stop_timeout());
-  out.clone_timeout = ToDuration(p.clone_timeout());
-  return out;
-}
-
 }  // namespace
 
-void CheckConfig(const v1::AgentConfig& message, const AddProblem& add) { Checker(message, add).All(); }
-
-Config ConvertConfig(std::shared_ptr<const v1::AgentConfig> message) {
-  const v1::AgentConfig& m = *message;
-  Config c;
-  c.cluster = m.cluster();
-  c.name = m.name();
-  c.uid = m.uid();
-  c.engine = m.engine() == v1::AgentConfig::ENGINE_FAKE ? EngineKind::kFake : EngineKind::kPostgresql;
-  c.settings = ToSettings(m);
-  c.heartbeat = ToDuration(m.election().heartbeat());
-  c.lock_path = m.election().path();
-  for (const auto& member : m.members()) {
-    if (member.name() != m.name()) c.members.push_back({member.name(), member.peer()});
-  }
-  c.listen_grpc = m.listen().grpc();
-  c.listen_http = m.listen().http();
-  c.shim_socket = m.shim().socket();
-  c.state_dir = m.state_dir();
-  c.postgresql = ToPostgresql(m.postgresql());
-  c.probe_interval = ToDuration(m.probe().interval());
-  c.probe_timeout = ToDuration(m.probe().timeout());
-  c.hung_after = ToDuration(m.probe().hung_after());
-  c.log_level = ToLevel(m.log().level());
-  c.log_format = m.log().format() == v1::Log::FORMAT_TEXT ? LogFormat::kText : LogFormat::kJson;
-  c.audit_enabled = m.audit().enabled();
-  c.audit_reads = m.audit().probes();
-  c.message = std::move(message);
-  return c;
+Duration ToDuration(const google::protobuf::Duration& d) {
+  return Duration(google::protobuf::util::TimeUtil::DurationToNanoseconds(d));
 }
+
+void CheckAbsolute(const std::string& path, const std::string& value, const std::string& what,
+                   const AddProblem& add) {
+  if (value.empty()) {
+    add(path, "", "is missing", absl::StrCat("give ", what));
+  } else if (value[0] != '/') {
+    add(path, value, "is no absolute path", "begin it with /");
+  }
+}
+
+void CheckBounded(const std::string& path, const google::protobuf::Duration& d, Duration low, Duration high,
+                  const AddProblem& add) {
+  const Duration value = ToDuration(d);
+  if (value >= low && value <= high) return;
+  add(path, schema::FormatDurationText(value), "is out of bounds",
+      absl::StrCat("give ", schema::FormatDurationText(low), " to ", schema::FormatDurationText(high)));
+}
+
+void CheckConfig(const v1::AgentConfig& message, const AddProblem& add) { Checker(message, add).All(); }
 
 }  // namespace mainstay::agent

@@ -1,5 +1,5 @@
 // Is a configuration fit for use? All problems at once, each with path, value and remedy. Used by config.cc
-// only.
+// and its parts only.
 #ifndef MAINSTAY_AGENT_CONFIG_CHECK_H_
 #define MAINSTAY_AGENT_CONFIG_CHECK_H_
 
@@ -8,6 +8,13 @@
 
 #include "agent/config.h"
 
+namespace google::protobuf {
+class Duration;
+}
+namespace mainstay::v1 {
+class Postgresql;
+}
+
 namespace mainstay::agent {
 
 using AddProblem = std::function<void(const std::string& path, const std::string& value,
@@ -15,6 +22,16 @@ using AddProblem = std::function<void(const std::string& path, const std::string
 
 // Bounds and forms of the message's values.
 void CheckConfig(const v1::AgentConfig& message, const AddProblem& add);
+// Its section postgresql (config_check_postgres.cc).
+void CheckPostgresql(const v1::Postgresql& p, const AddProblem& add);
+
+// Shared by the files of the check.
+Duration ToDuration(const google::protobuf::Duration& d);
+void CheckAbsolute(const std::string& path, const std::string& value, const std::string& what,
+                   const AddProblem& add);
+void CheckBounded(const std::string& path, const google::protobuf::Duration& d, Duration low, Duration high,
+                  const AddProblem& add);
+
 // The message as a struct; values out of bounds are taken as they are.
 Config ConvertConfig(std::shared_ptr<const v1::AgentConfig> message);
 

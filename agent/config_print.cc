@@ -56,7 +56,7 @@ std::string YamlScalar(const Message& m, const FieldDescriptor* f) {
   return f->cpp_type() == FieldDescriptor::CPPTYPE_STRING ? QuoteYaml(text) : text;
 }
 
-// A list in one line: "[a, b]", "[{name: a, peer: x}]".
+// A list in one line: ["a", "b"], [{name: "a", peer: "x"}]; of its mappings only what is set.
 std::string FlowList(const Message& m, const FieldDescriptor* f) {
   const auto* r = m.GetReflection();
   std::vector<std::string> items;
@@ -66,12 +66,15 @@ std::string FlowList(const Message& m, const FieldDescriptor* f) {
       continue;
     }
     const Message& item = r->GetRepeatedMessage(m, f, i);
+    std::vector<const FieldDescriptor*> set;
+    item.GetReflection()->ListFields(item, &set);
     std::vector<std::string> parts;
-    for (int j = 0; j < item.GetDescriptor()->field_count(); ++j) {
-      const FieldDescriptor* part = item.GetDescriptor()->field(j);
+    parts.reserve(set.size());
+    for (const FieldDescriptor* part : set) {
       // In flow style a plain ':' or '-' may mean something else: quote always.
-      const std::string text = ScalarText(item, part);
-      parts.push_back(absl::StrCat(part->name(), ": \"", text, "\""));
+      parts.push_back(
+          absl::StrCat(part->name(), ": ",
+                       part->is_repeated() ? FlowList(item, part) : AlwaysQuoteYaml(ScalarText(item, part))));
     }
     items.push_back(absl::StrCat("{", absl::StrJoin(parts, ", "), "}"));
   }

@@ -61,6 +61,7 @@ std::vector<std::string> EnumNames(const google::protobuf::EnumDescriptor* type)
 std::string FormatYaml(const Message& root, const std::map<std::string, std::string>* origin);
 // A YAML scalar that reads back as `text`.
 std::string QuoteYaml(const std::string& text);
+std::string AlwaysQuoteYaml(const std::string& text);
 
 // The nearest of `words` to `word`, "" when none is near.
 std::string Nearest(const std::string& word, const std::vector<std::string>& words);

@@ -97,7 +97,10 @@ std::string QuoteYaml(const std::string& text) {
   for (const char* word : kWords) {
     if (absl::AsciiStrToLower(text) == word) plain = false;
   }
-  if (plain) return text;
+  return plain ? text : AlwaysQuoteYaml(text);
+}
+
+std::string AlwaysQuoteYaml(const std::string& text) {
   std::string out = "\"";
   for (char c : text) {
     const unsigned char u = static_cast<unsigned char>(c);

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -109,7 +110,10 @@ class Reader {
   void Unknown(const YAML::Node& where, const Descriptor* type, const std::string& path,
                const std::string& key) {
     std::string remedy = "remove it";
-    const std::string near = Nearest(key, FieldNames(type));
+    std::string near = Nearest(key, FieldNames(type));
+    for (const std::string& name : FieldNames(type)) {
+      if (near.empty() && absl::StartsWith(name, key + "_")) near = name;  // password -> password_file
+    }
     if (!near.empty()) {
       remedy = absl::StrCat("did you mean ", Join(path, near), "?");
     } else {

@@ -103,7 +103,9 @@ int ConfigDocs(const Program& program) {
           *program.out << ". Each entry:";
           for (int i = 0; i < field->message_type()->field_count(); ++i) {
             const auto* item = field->message_type()->field(i);
-            *program.out << (i == 0 ? " `" : "; `") << item->name() << "`, " << agent::schema::Help(item);
+            const std::string usual = agent::schema::Preset(item);
+            *program.out << (i == 0 ? " `" : "; `") << item->name() << "`, " << agent::schema::Help(item)
+                         << (usual.empty() ? "" : absl::StrCat(" (`", usual, "`)"));
           }
         }
         *program.out << " |\n";

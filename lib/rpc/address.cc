@@ -50,27 +50,43 @@ bool IsLoopback(const std::string& host) {
   return true;
 }
 
-}  // namespace
-
-std::string CheckAddress(const std::string& address) {
+std::string Check(const std::string& address, bool any_port) {
   if (address.empty()) return "is missing";
   if (absl::StartsWith(address, "unix:")) return CheckUnix(address.substr(5));
   std::string host;
   uint32_t port = 0;
   const std::string problem = Split(address, &host, &port);
   if (!problem.empty()) return problem;
-  return port == 0 ? "has port 0" : "";
+  return port == 0 && !any_port ? "has port 0" : "";
 }
 
-std::string CheckListenAddress(const std::string& address) {
-  if (address.empty()) return "is missing";
-  if (absl::StartsWith(address, "unix:")) return CheckUnix(address.substr(5));
-  std::string host;
-  uint32_t port = 0;
-  const std::string problem = Split(address, &host, &port);
-  if (!problem.empty()) return problem;
-  if (IsLoopback(host)) return "";
-  return "is not loopback: without mTLS (which comes later) anybody who reaches it could stop the database";
+}  // namespace
+
+std::string CheckAddress(const std::string& address) { return Check(address, false); }
+std::string CheckListenAddress(const std::string& address) { return Check(address, true); }
+
+bool IsLocalAddress(const std::string& address) {
+  return absl::StartsWith(address, "unix:") || IsLoopback(address.substr(0, address.rfind(':')));
+}
+
+bool IsWildcardAddress(const std::string& address) {
+  const std::string host = address.substr(0, address.rfind(':'));
+  return host == "0.0.0.0" || host == "[::]" || host == "[::0]";
+}
+
+std::string BracketIpv6(const std::string& address) {
+  const size_t colon = address.rfind(':');
+  if (colon == std::string::npos || address[0] == '[') return address;
+  size_t colons = 0;
+  for (size_t i = 0; i < colon; ++i) {
+    if (address[i] == ':') {
+      ++colons;
+    } else if (!absl::ascii_isxdigit(static_cast<unsigned char>(address[i])) && address[i] != '.') {
+      return address;
+    }
+  }
+  if (colons < 2) return address;
+  return absl::StrCat("[", address.substr(0, colon), "]", address.substr(colon));
 }
 
 }  // namespace mainstay::rpc

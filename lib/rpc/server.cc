@@ -112,6 +112,9 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options) {
   if (!problem.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("gRPC address ", options.address, " ", problem));
   }
+  if (!IsLocalAddress(options.address)) {
+    return absl::InvalidArgumentError(absl::StrCat("gRPC address ", options.address, " is not loopback"));
+  }
   grpc::EnableDefaultHealthCheckService(true);
   static const bool once = [] {
     // Debian's Abseil is built with its checks: a graph of all locks held, kept for each lock taken.

@@ -1,0 +1,171 @@
+// The message as a struct: names for units, defaults that follow from other settings.
+#include "absl/strings/str_cat.h"
+#include "agent/config_check.h"
+#include "lib/rpc/address.h"
+#include "mainstay/v1/config.pb.h"
+
+namespace mainstay::agent {
+namespace {
+
+LogLevel ToLevel(v1::Log::Level level) {
+  switch (level) {
+    case v1::Log::LEVEL_DEBUG:
+      return LogLevel::kDebug;
+    case v1::Log::LEVEL_WARN:
+      return LogLevel::kWarn;
+    case v1::Log::LEVEL_ERROR:
+      return LogLevel::kError;
+    default:
+      return LogLevel::kInfo;
+  }
+}
+
+election::Durability ToDurability(v1::Durability d) {
+  switch (d) {
+    case v1::DURABILITY_ASYNC:
+      return election::Durability::kAsync;
+    case v1::DURABILITY_STRICT:
+      return election::Durability::kStrict;
+    default:
+      return election::Durability::kGuarded;
+  }
+}
+
+election::Settings ToSettings(const v1::AgentConfig& m) {
+  election::Settings s;
+  const auto& e = m.election();
+  s.cluster = m.cluster();
+  s.self.name = m.name();
+  s.self.peer_address =
+      m.advertise().peer().empty() ? m.listen().grpc() : rpc::BracketIpv6(m.advertise().peer());
+  s.self.db_address = rpc::BracketIpv6(m.advertise().database());
+  if (s.self.db_address.empty()) s.self.db_address = absl::StrCat("127.0.0.1:", m.postgresql().port());
+  s.self.priority = m.tags().priority();
+  s.self.no_failover = m.tags().no_failover();
+  for (const auto& member : m.members()) {
+    if (member.name() != m.name()) s.expected.push_back(member.name());
+  }
+  s.lease = ToDuration(e.lease());
+  s.validity = ToDuration(e.validity());
+  s.fence = ToDuration(e.fence());
+  s.renew = ToDuration(e.renew());
+  s.suspicion = ToDuration(e.suspicion());
+  s.freeze_wait = ToDuration(e.freeze_wait());
+  s.sync_patience = ToDuration(e.sync_patience());
+  s.handover = ToDuration(e.handover());
+  s.durability = ToDurability(m.durability());
+  s.sync_count = m.sync_count();
+  s.takeover =
+      e.takeover() == v1::Election::TAKEOVER_LEASE ? election::Takeover::kLease : election::Takeover::kQuorum;
+  s.failsafe = e.failsafe();
+  return s;
+}
+
+LockKind ToLock(v1::Election::Lock lock) {
+  switch (lock) {
+    case v1::Election::LOCK_CONFIGMAP:
+      return LockKind::kConfigMap;
+    case v1::Election::LOCK_LEASE:
+      return LockKind::kLease;
+    default:
+      return LockKind::kFile;
+  }
+}
+
+KubernetesConfig ToKubernetes(const v1::AgentConfig& m) {
+  const auto& k = m.kubernetes();
+  KubernetesConfig out;
+  out.ns = k.namespace_();
+  out.lock_name = k.lock_name().empty() ? absl::StrCat(m.cluster(), "-mainstay") : k.lock_name();
+  out.kubeconfig = k.kubeconfig();
+  out.pod = k.pod().empty() ? m.name() : k.pod();
+  out.role_label = k.role_label();
+  out.events = k.events();
+  return out;
+}
+
+TlsConfig ToTls(const v1::AgentConfig& m) {
+  const auto& t = m.tls();
+  return {t.ca(), t.cert(), t.key(),
+          t.peer_name().empty() ? absl::StrCat("agent.", m.cluster(), ".mainstay") : t.peer_name()};
+}
+
+UserConfig ToUser(const v1::PostgresqlUser& u) {
+  UserConfig out;
+  out.name = u.name();
+  out.password_file = u.password_file();
+  out.login = !u.has_login() || u.login();
+  out.superuser = u.superuser();
+  out.createdb = u.createdb();
+  out.createrole = u.createrole();
+  out.replication = u.replication();
+  out.inherit = !u.has_inherit() || u.inherit();
+  out.connection_limit = u.has_connection_limit() ? u.connection_limit() : -1;
+  out.member_of = {u.member_of().begin(), u.member_of().end()};
+  return out;
+}
+
+DatabaseConfig ToDatabase(const v1::PostgresqlDatabase& d) {
+  return {d.name(), d.owner(), {d.extensions().begin(), d.extensions().end()}, d.encoding(), d.locale()};
+}
+
+PostgresqlConfig ToPostgresql(const v1::Postgresql& p) {
+  PostgresqlConfig out;
+  out.data_dir = p.data_dir();
+  out.bin_dir = p.bin_dir();
+  out.socket_dir = p.socket_dir();
+  out.port = static_cast<uint16_t>(p.port());
+  out.listen_addresses = p.listen_addresses();
+  out.password_file = p.password_file();
+  out.parameters = {p.parameters().begin(), p.parameters().end()};
+  out.hba = {p.hba().begin(), p.hba().end()};
+  out.slot_wal_cap_bytes = p.slot_wal_cap();
+  out.superuser = p.superuser();
+  out.agent_role = p.agent_role();
+  out.replication_role = p.replication_role();
+  out.initdb = {p.initdb().begin(), p.initdb().end()};
+  out.clone_rate_bytes = p.clone_rate();
+  out.start_timeout = ToDuration(p.start_timeout());
+  out.stop_timeout = ToDuration(p.stop_timeout());
+  out.clone_timeout = ToDuration(p.clone_timeout());
+  for (const auto& user : p.users()) out.users.push_back(ToUser(user));
+  for (const auto& database : p.databases()) out.databases.push_back(ToDatabase(database));
+  return out;
+}
+
+}  // namespace
+
+Config ConvertConfig(std::shared_ptr<const v1::AgentConfig> message) {
+  const v1::AgentConfig& m = *message;
+  Config c;
+  c.cluster = m.cluster();
+  c.name = m.name();
+  c.uid = m.uid();
+  c.engine = m.engine() == v1::AgentConfig::ENGINE_FAKE ? EngineKind::kFake : EngineKind::kPostgresql;
+  c.settings = ToSettings(m);
+  c.heartbeat = ToDuration(m.election().heartbeat());
+  c.lock = ToLock(m.election().lock());
+  c.lock_path = m.election().path();
+  c.kubernetes = ToKubernetes(m);
+  c.tls = ToTls(m);
+  for (const auto& member : m.members()) {
+    if (member.name() != m.name()) c.members.push_back({member.name(), member.peer()});
+  }
+  c.listen_grpc = m.listen().grpc();
+  c.listen_http = m.listen().http();
+  c.listen_admin = m.listen().admin();
+  c.shim_socket = m.shim().socket();
+  c.state_dir = m.state_dir();
+  c.postgresql = ToPostgresql(m.postgresql());
+  c.probe_interval = ToDuration(m.probe().interval());
+  c.probe_timeout = ToDuration(m.probe().timeout());
+  c.hung_after = ToDuration(m.probe().hung_after());
+  c.log_level = ToLevel(m.log().level());
+  c.log_format = m.log().format() == v1::Log::FORMAT_TEXT ? LogFormat::kText : LogFormat::kJson;
+  c.audit_enabled = m.audit().enabled();
+  c.audit_reads = m.audit().probes();
+  c.message = std::move(message);
+  return c;
+}
+
+}  // namespace mainstay::agent
