@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/shim/install.h"
+
 namespace mainstay::shimd {
 namespace {
 
@@ -31,6 +33,7 @@ constexpr const char* kUsage =
     "switchover (0)\n"
     "  --horizon SECONDS         farthest deadline accepted (600)\n"
     "  --allow-inside            accept clients of the database's own PID namespace (debugging only)\n"
+    "  --install DIR             put a copy of this program into DIR and end (for a pod's init container)\n"
     "  --options FILE            more of these, one 'NAME VALUE' a line, # for comments; may be given once\n"
     "  --version, --help\n";
 
@@ -166,6 +169,7 @@ void ReadFlags(int argc, char** argv, Options* o, Raw* raw) {
     memcpy(name, arg + 2, n);
     const char* value = eq != nullptr ? eq + 1 : (i + 1 < argc ? argv[++i] : nullptr);
     if (value == nullptr) Die("option without a value: ", arg);
+    if (strcmp(name, "install") == 0) Install(value);
     if (!Apply(name, value, o, raw)) Die("unknown option (see --help): ", arg);
   }
 }

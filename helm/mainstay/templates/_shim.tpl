@@ -11,7 +11,7 @@ The shim: process 1 of the database's container. The image stays upstream's; the
 - name: mainstay-shim
   image: {{ include "mainstay.agentImage" . }}
   imagePullPolicy: {{ .Values.mainstay.image.pullPolicy }}
-  command: [mainstay, install-shim, /mainstay/bin]
+  command: [mainstay-shim, --install, /mainstay/bin]
   resources:
     {{- toYaml .Values.mainstay.shim.resources | nindent 4 }}
   securityContext:

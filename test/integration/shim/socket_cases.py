@@ -28,6 +28,21 @@ class Socket(Case):
         self.assertEqual(attempt("daemon"), "Closed")
         self.assertEqual(attempt("postgres"), "in")
 
+    def test_installs_itself(self):
+        base = tempfile.mkdtemp(prefix="mainstay-shim.")
+        self.addCleanup(shutil.rmtree, base, True)
+        copy = os.path.join(base, "mainstay-shim")
+        for _ in range(2):  # over the one of before, too
+            subprocess.run([self.shim_binary, "--install", base], check=True, timeout=10)
+            with open(copy, "rb") as new, open(self.shim_binary, "rb") as old:
+                self.assertEqual(new.read(), old.read())
+        self.assertEqual(os.listdir(base), ["mainstay-shim"])
+        self.assertEqual(os.stat(copy).st_mode & 0o777, 0o755)
+        self.assertIn(b"protocol 1", subprocess.run([copy, "--version"], check=True, stdout=subprocess.PIPE, timeout=10).stdout)
+        missing = subprocess.run([self.shim_binary, f"--install={base}/none"], stderr=subprocess.PIPE, timeout=10)
+        self.assertEqual(missing.returncode, 2)
+        self.assertIn(b"No such file or directory", missing.stderr)
+
     def test_directory_and_socket_are_private(self):
         s = self.shim()
         self.assertEqual(os.stat(os.path.dirname(s.socket)).st_mode & 0o777, 0o700)
