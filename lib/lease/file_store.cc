@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/json.h"
@@ -21,7 +22,25 @@
 #include "lib/base/strings.h"
 
 namespace mainstay::lease {
+
+// The file that this store put, or is about to put, in place: its inode and when it was written (a rename
+// changes neither). For WaitChange, which need not wake anybody for it; never for a decision.
+struct FileStoreOwn {
+  std::atomic<uint64_t> inode{0};
+  std::atomic<int64_t> written_ns{0};
+  void Set(const struct stat& st) {
+    inode = st.st_ino;
+    written_ns = st.st_mtim.tv_sec * int64_t{1'000'000'000} + st.st_mtim.tv_nsec;
+  }
+  bool Is(const struct stat& st) const {
+    return inode == st.st_ino &&
+           written_ns == st.st_mtim.tv_sec * int64_t{1'000'000'000} + st.st_mtim.tv_nsec;
+  }
+};
+
 namespace {
+
+using Own = FileStoreOwn;
 
 constexpr char kFile[] = "lock.json";
 constexpr char kTemp[] = "lock.json.tmp";
@@ -116,7 +135,7 @@ int Sync(const FileStoreOptions& options, int fd) {
 }
 
 absl::Status WriteTempAt(int dir_fd, const std::string& dir, const FileStoreOptions& options,
-                         absl::string_view data) {
+                         absl::string_view data, Own* own) {
   const std::string path = absl::StrCat(dir, "/", kTemp);
   // Never written into: it could be a second name of something.
   if (unlinkat(dir_fd, kTemp, 0) != 0 && errno != ENOENT) return ErrnoStatus(errno, "removing", path);
@@ -126,6 +145,7 @@ absl::Status WriteTempAt(int dir_fd, const std::string& dir, const FileStoreOpti
   absl::Status status = WriteFd(fd.get(), data, path);
   if (status.ok() && Sync(options, fd.get()) != 0) status = ErrnoStatus(errno, "syncing", path);
   if (!status.ok()) unlinkat(dir_fd, kTemp, 0);
+  if (struct stat st{}; status.ok() && fstat(fd.get(), &st) == 0) own->Set(st);
   return status;
 }
 
@@ -144,9 +164,9 @@ int PutInPlace(int dir_fd, bool fresh) {
 
 // Puts `document` in place under the lock. `fresh`: only when nothing is there.
 StoreAnswer Commit(int dir_fd, const std::string& dir, const FileStoreOptions& options,
-                   const Document& document, bool fresh, MonoTime deadline) {
+                   const Document& document, bool fresh, MonoTime deadline, Own* own) {
   const std::string version = RandomHex(16);
-  const absl::Status written = WriteTempAt(dir_fd, dir, options, EncodeFile(version, document));
+  const absl::Status written = WriteTempAt(dir_fd, dir, options, EncodeFile(version, document), own);
   if (!written.ok()) return Unknown(absl::StrCat(written.message(), " (nothing was changed)"));
   if (BootClock().Now() >= deadline) {  // the caller has gone: do not surprise it
     unlinkat(dir_fd, kTemp, 0);
@@ -177,14 +197,14 @@ absl::Status CheckSize(const Document& d) {
 }
 
 StoreAnswer DoRead(const std::string& dir, const FileStoreOptions&, const Document&, const std::string&,
-                   MonoTime) {
+                   MonoTime, Own*) {
   const UniqueFd fd(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid()) return Unknown(ErrnoStatus(errno, "opening directory", dir).message());
   return ReadAt(fd.get(), dir);
 }
 
 StoreAnswer DoCreate(const std::string& dir, const FileStoreOptions& options, const Document& document,
-                     const std::string&, MonoTime deadline) {
+                     const std::string&, MonoTime deadline, Own* own) {
   const absl::StatusOr<FileLock> lock = FileLock::AcquireDir(dir, deadline);
   if (!lock.ok()) return Unknown(lock.status().message());
   const StoreAnswer now = ReadAt(lock->fd(), dir);
@@ -192,11 +212,11 @@ StoreAnswer DoCreate(const std::string& dir, const FileStoreOptions& options, co
     return {StoreOutcome::kConflict, "", {}, "file store: the file exists; read it"};
   }
   if (now.outcome != StoreOutcome::kNotFound) return now;
-  return Commit(lock->fd(), dir, options, document, /*fresh=*/true, deadline);
+  return Commit(lock->fd(), dir, options, document, /*fresh=*/true, deadline, own);
 }
 
 StoreAnswer DoUpdate(const std::string& dir, const FileStoreOptions& options, const Document& document,
-                     const std::string& if_version, MonoTime deadline) {
+                     const std::string& if_version, MonoTime deadline, Own* own) {
   const absl::StatusOr<FileLock> lock = FileLock::AcquireDir(dir, deadline);
   if (!lock.ok()) return Unknown(lock.status().message());
   StoreAnswer now = ReadAt(lock->fd(), dir);
@@ -207,7 +227,7 @@ StoreAnswer DoUpdate(const std::string& dir, const FileStoreOptions& options, co
             {},
             absl::StrCat("file store: version is ", now.version, ", not ", if_version, "; read it")};
   }
-  return Commit(lock->fd(), dir, options, document, /*fresh=*/false, deadline);
+  return Commit(lock->fd(), dir, options, document, /*fresh=*/false, deadline, own);
 }
 
 // Milliseconds for poll(2): rounded up, at most a minute (BOOTTIME is looked at again then).
@@ -242,8 +262,11 @@ absl::StatusOr<std::unique_ptr<FileStore>> FileStore::Open(const std::string& di
   return std::unique_ptr<FileStore>(new FileStore(dir, options, std::move(wake)));
 }
 
+FileStore::FileStore(std::string dir, FileStoreOptions options, UniqueFd wake)
+    : dir_(std::move(dir)), options_(options), wake_(std::move(wake)), own_(std::make_shared<Own>()) {}
+
 StoreAnswer FileStore::Run(StoreAnswer (*call)(const std::string&, const FileStoreOptions&, const Document&,
-                                               const std::string&, MonoTime),
+                                               const std::string&, MonoTime, FileStoreOwn*),
                            const Document& document, const std::string& if_version, MonoTime deadline) {
   if (BootClock().Now() >= deadline)
     return Unknown("the deadline had passed before the request was made (nothing was changed)");
@@ -253,11 +276,14 @@ StoreAnswer FileStore::Run(StoreAnswer (*call)(const std::string&, const FileSto
     std::string dir, if_version;
     FileStoreOptions options;
     Document document;
+    std::shared_ptr<Own> own;
     StoreAnswer answer;
   };
-  const auto c = std::make_shared<Call>(Call{dir_, if_version, options_, document, {}});
+  const auto c = std::make_shared<Call>(Call{dir_, if_version, options_, document, own_, {}});
   const auto ran = worker_.Run(
-      [c, call, deadline] { c->answer = call(c->dir, c->options, c->document, c->if_version, deadline); },
+      [c, call, deadline] {
+        c->answer = call(c->dir, c->options, c->document, c->if_version, deadline, c->own.get());
+      },
       deadline);
   switch (ran) {
     case BoundedWorker::Ran::kDone:
@@ -283,7 +309,7 @@ StoreAnswer FileStore::Update(const Document& document, const std::string& if_ve
 }
 
 std::optional<std::string> FileStore::CurrentVersion() {
-  const StoreAnswer now = DoRead(dir_, options_, {}, "", MonoTime::Never());
+  const StoreAnswer now = DoRead(dir_, options_, {}, "", MonoTime::Never(), nullptr);
   if (now.outcome == StoreOutcome::kUnknown) return std::nullopt;
   return now.version;
 }
@@ -315,17 +341,24 @@ bool FileStore::WaitChange(const std::string& seen, MonoTime deadline) {
   return changed;
 }
 
+bool FileStore::IsOwn() const {
+  struct stat st {};
+  return stat(absl::StrCat(dir_, "/", kFile).c_str(), &st) == 0 && own_->Is(st);
+}
+
 bool FileStore::WaitWith(const UniqueFd& notify, const std::string& seen, MonoTime deadline) {
   int watch = -1;
-  for (;;) {
+  for (bool first = true;; first = false) {
     // Added again each time (cheap when it is there already): the directory may have been made anew.
     if (notify.valid()) {
       watch = inotify_add_watch(
           notify.get(), dir_.c_str(),
           IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
     }
-    const std::optional<std::string> version =
-        CurrentVersion();  // after the watch, so that no change falls between
+    // After the watch, so that no change falls between. What we write ourselves meanwhile is no news: a
+    // holder would read its own renewals for nothing.
+    const bool own = !first && watch >= 0 && IsOwn();
+    const std::optional<std::string> version = own ? seen : CurrentVersion();
     if (version && *version != seen) return true;
     if (BootClock().Now() >= deadline) return false;
     // Without a watch (limit reached, directory missing) we look every 100 ms.

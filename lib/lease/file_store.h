@@ -43,6 +43,8 @@ struct FileStoreOptions {
   bool poll_only = false;
 };
 
+struct FileStoreOwn;  // in file_store.cc
+
 class FileStore : public Store {
  public:
   // Makes the directory when it is missing (also its parents).
@@ -57,10 +59,10 @@ class FileStore : public Store {
   std::string Describe() const override { return "file:" + dir_; }
 
  private:
-  FileStore(std::string dir, FileStoreOptions options, UniqueFd wake)
-      : dir_(std::move(dir)), options_(options), wake_(std::move(wake)) {}
+  FileStore(std::string dir, FileStoreOptions options, UniqueFd wake);
+  bool IsOwn() const;  // what is there now is what this store put there last
   StoreAnswer Run(StoreAnswer (*call)(const std::string& dir, const FileStoreOptions&, const Document&,
-                                      const std::string& if_version, MonoTime deadline),
+                                      const std::string& if_version, MonoTime deadline, FileStoreOwn* own),
                   const Document& document, const std::string& if_version, MonoTime deadline);
   std::optional<std::string> CurrentVersion();  // nothing: it cannot be read now
   // The inotify of the last WaitChange, or a new one. Making and unmaking one is dear in the kernel.
@@ -72,6 +74,7 @@ class FileStore : public Store {
   const std::string dir_;
   const FileStoreOptions options_;
   const UniqueFd wake_;  // eventfd of Interrupt
+  const std::shared_ptr<FileStoreOwn> own_;
   std::mutex notify_mutex_;
   UniqueFd notify_;
   BoundedWorker worker_;

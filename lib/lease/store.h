@@ -39,7 +39,8 @@ class Store {
   virtual StoreAnswer Create(const Document& document, MonoTime deadline) = 0;
   virtual StoreAnswer Update(const Document& document, const std::string& if_version, MonoTime deadline) = 0;
   // Blocks until the version differs from `seen` ("" = absent), Interrupt() is called, or `deadline`. True:
-  // look again. A hint only: may return true for nothing, may miss (callers read now and then).
+  // look again. A hint only: may return true for nothing, may miss (callers read now and then); what this
+  // object writes itself during the wait may count as seen.
   virtual bool WaitChange(const std::string& seen, MonoTime deadline) = 0;
   // Makes a running or the next WaitChange return soon.
   virtual void Interrupt() = 0;
