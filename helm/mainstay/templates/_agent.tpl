@@ -54,9 +54,8 @@ The container. Dict: root, databasePort, mounts (list of what the engine needs b
 {{- $paths := dict "liveness" "/livez" "readiness" "/readyz" "startup" "/startupz" -}}
 {{- $out := dict -}}
 {{- range $kind, $path := $paths -}}
-{{- with get $.Values.mainstay.probes $kind -}}
-{{- $_ := set $out (printf "%sProbe" $kind) (merge (dict "httpGet" (dict "path" $path "port" "http-mainstay")) .) -}}
-{{- end -}}
+{{- $probe := get $.Values.mainstay.probes $kind -}}
+{{- if $probe.enabled }}{{- $_ := set $out (printf "%sProbe" $kind) (merge (dict "httpGet" (dict "path" $path "port" "http-mainstay")) (omit $probe "enabled")) -}}{{- end -}}
 {{- end -}}
 {{- if $out }}
 {{- toYaml $out }}
