@@ -43,7 +43,8 @@ def helms():
 def environment(scratch):
     """Helm's own folders: nothing of or in the user's home."""
     return {**{k: v for k, v in os.environ.items() if not k.startswith("HELM_") and k != "KUBECONFIG"},
-            "HELM_CACHE_HOME": f"{scratch}/cache", "HELM_CONFIG_HOME": f"{scratch}/config", "HELM_DATA_HOME": f"{scratch}/data"}
+            "HELM_CACHE_HOME": f"{scratch}/cache", "HELM_CONFIG_HOME": f"{scratch}/config", "HELM_DATA_HOME": f"{scratch}/data",
+            "KUBECACHEDIR": f"{scratch}/kube"}
 
 
 class Helm:
