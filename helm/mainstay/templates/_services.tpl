@@ -30,11 +30,11 @@ spec:
   loadBalancerSourceRanges:
     {{- toYaml . | nindent 4 }}
   {{- end }}
-  {{- with $s.externalTrafficPolicy }}
-  externalTrafficPolicy: {{ . }}
+  {{- if and $s.externalTrafficPolicy (ne $s.type "ClusterIP") }}
+  externalTrafficPolicy: {{ $s.externalTrafficPolicy }}
   {{- end }}
   ports:
-    - {name: {{ $.portName }}, port: {{ int $s.port }}, targetPort: {{ $.portName }}, protocol: TCP, appProtocol: {{ $.appProtocol }}{{ with $s.nodePort }}, nodePort: {{ int . }}{{ end }}}
+    - {name: {{ $.portName }}, port: {{ int $s.port }}, targetPort: {{ $.portName }}, protocol: TCP, appProtocol: {{ $.appProtocol }}{{ if and $s.nodePort (ne $s.type "ClusterIP") }}, nodePort: {{ int $s.nodePort }}{{ end }}}
   selector:
     {{- include "mainstay.selectorLabels" $.root | nindent 4 }}
     {{- with .role }}
