@@ -19,6 +19,9 @@ STAMP = " ".join(f"-X {VERSION}.{k}={v}" for k, v in {
     "gitVersion": f"v{layout.KUBERNETES}", "gitMajor": "1", "gitMinor": layout.KUBERNETES.split(".")[1], "gitTreeState": "clean",
     "gitCommit": "none"}.items())
 
+HELM = "4.1.4"  # as go/helm/go.mod has it
+STAMPS = {"helm": f"-X helm.sh/helm/v4/internal/version.version=v{HELM}"}
+
 # program: (module folder, package). In the order in which they are wanted.
 PROGRAMS = {
     **{name: ("kubernetes", f"k8s.io/kubernetes/cmd/{name}") for name in (
@@ -65,7 +68,7 @@ def build(names=None, say=print):
         begun, target = procs.now(), os.path.join(layout.bin_dir(), name)
         fresh = f"{target}.{os.getpid()}"
         env = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false", "GOWORK": "off"}
-        argv = ["nice", go, "build", "-trimpath", "-tags", "providerless", "-ldflags", "-s -w " + STAMP, "-o", fresh, package]
+        argv = ["nice", go, "build", "-trimpath", "-tags", "providerless", "-ldflags", "-s -w " + STAMPS.get(name, STAMP), "-o", fresh, package]
         for attempt in (1, 2, 3):  # a module that could not be fetched is asked for again; a compiler's error stays
             done = subprocess.run(argv, cwd=os.path.join(layout.HERE, "go", module), env=env, check=False, timeout=3600,
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

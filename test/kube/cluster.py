@@ -66,14 +66,17 @@ class Cluster:
         os.chmod(self.bed.dir, layout.FOLDER_MODE)
         self._write_state({"nodes": len(self.bed.nodes), "owner": owner, "grace": grace, "made": time.strftime("%F %T")})
         network.up(self.bed)
+        for node in self.bed.nodes:  # first, so that they start while the API server does
+            node_.configure(self.bed, node)
+            node_.start_containerd(self.daemons, node)
         self._identities()
         self._start_control_plane(grace, audit)
         say(f"API server ready after {procs.now() - begun:.1f} s")
         for node in self.bed.nodes:
             node_.start(self.bed, self.daemons, node)
         objects.create(self.bed, self.api())
-        self._import([os.path.join(layout.images_dir(), "pause.tar"), *images])
         self._wait_nodes(60)
+        self.load([os.path.join(layout.images_dir(), "pause.tar"), *images])
         say(f"{len(self.bed.nodes)} nodes ready after {procs.now() - begun:.1f} s")
 
     def _write_state(self, state):
@@ -93,7 +96,6 @@ class Cluster:
         ca = os.path.join(bed.pki, "ca.crt")
         for node in bed.nodes:
             pki.make_cert(bed.pki, node.name, f"/CN={node.name}", [f"DNS:{node.name}", f"IP:{node.address}"])
-            node_.configure(bed, node)
             token = tokens.add(f"system:node:{node.name}", ["system:nodes"])
             pki.write_kubeconfig(os.path.join(bed.dir, f"{node.name}.kubeconfig"), bed.server, ca, token)
         for user, groups in users.items():
@@ -118,13 +120,6 @@ class Cluster:
         self.daemons.start("scheduler", [layout.find("kube-scheduler"), f"--kubeconfig={bed.dir}/scheduler.kubeconfig",
                                          "--leader-elect=false"], netns)
         self.daemons.start("coredns", [layout.find("coredns"), "-conf", objects.write_corefile(bed)], netns)
-
-    def _import(self, archives):
-        """Every image into every node; containerd of each may still be starting."""
-        end = procs.now() + 15
-        while not all(os.path.exists(n.socket) for n in self.bed.nodes) and procs.now() < end:
-            time.sleep(0.05)
-        self.load(archives)
 
     def load(self, archives, nodes=None, timeout=180):
         """Imports image archives into nodes (default: all), side by side."""
@@ -215,8 +210,8 @@ def check_here():
     probe = f"mainstay-probe-{os.getpid()}"
     try:
         network.ip("netns", "add", probe)
-        network.ip("link", "add", "a", "type", "veth", "peer", "name", "b", namespace=probe)
-        network.ip("link", "add", "c", "type", "bridge", namespace=probe)
+        network.ip("link", "add", "name", "veth-a", "type", "veth", "peer", "name", "veth-b", namespace=probe)
+        network.ip("link", "add", "name", "bridge-c", "type", "bridge", namespace=probe)
         shell.run(shell.nsenter(probe, ["iptables", "-w", "5", "-t", "nat", "-S"]))
     except shell.Failed as failure:
         raise layout.CannotHere(f"no network namespaces with veth, bridge and iptables: {failure}") from failure

@@ -7,6 +7,7 @@
   load FILE...                       import image archives into every node
   kubectl ...  /  helm ...           run against it (also: any program, with `run PROGRAM ...`, in the control plane's network)
   node NAME cut|restore|silence|off|on|reboot     a cable pulled, a power cut
+  build                              make and install what all this needs (once; a quarter of an hour on two cores)
   node NAME run PROGRAM ...                        a program of this machine in the node's network
 
 --prefix P (or $MAINSTAY_BED) before the verb names another bed beside the first. Needs root. docs/TESTBED.md tells how it works.
@@ -36,7 +37,8 @@ def up(args):
     found = cluster.Cluster(args.prefix, args.nodes)
     if args.replace and found.exists():
         found.down()
-    images = args.image or sorted(i for i in glob.glob(os.path.join(layout.images_dir(), "*.tar")) if os.path.basename(i) != "pause.tar")
+    images = args.image or sorted(i for i in glob.glob(os.path.join(layout.images_dir(), "*.tar"))
+                                  if not i.endswith((".oci.tar", "/pause.tar")))
     try:
         found.up(grace=args.grace, audit=args.audit, images=images, say=say)
     except (shell.Failed, OSError, KeyboardInterrupt):
@@ -139,11 +141,10 @@ def parse():
 def main():
     # What follows kubectl and helm is theirs, options too: argparse must not look at it.
     argv = sys.argv[1:]
+    verb = 2 if argv[:1] == ["--prefix"] else int(argv[:1] != [] and argv[0].startswith("--prefix="))
     own, rest = argv, []
-    for i, word in enumerate(argv):
-        if word in ("kubectl", "helm", "run") and "node" not in argv[:i]:
-            own, rest = argv[:i + 1], argv[i + 1:]
-            break
+    if argv[verb:verb + 1] and argv[verb] in ("kubectl", "helm", "run"):
+        own, rest = argv[:verb + 1], argv[verb + 1:]
     args = parse().parse_args(own)
     if rest:
         args.words = rest

@@ -93,10 +93,32 @@ def configure(bed, node):
             f.write(text)
 
 
-def start(bed, daemons, node):
+def start_containerd(daemons, node):
     cgroups.make(node.cgroup)
     os.makedirs(node.run, exist_ok=True)
     daemons.start(unit("containerd", node), [layout.find("containerd"), "-c", f"{node.dir}/containerd.toml"], node.netns)
+
+
+def wait_containerd(daemons, node, timeout=20):
+    """Until it answers. A kubelet that finds nobody there ends."""
+    end = procs.now() + timeout
+    while True:
+        try:
+            if os.path.exists(node.socket):
+                shell.run(["ctr", "--address", node.socket, "--namespace", "k8s.io", "version"], timeout=5)
+                return
+        except shell.Failed:
+            pass
+        if procs.now() > end or not daemons.pid(unit("containerd", node)):
+            raise shell.Failed(f"{node.name}: containerd does not answer:\n" + daemons.tail(unit("containerd", node)))
+        time.sleep(0.05)
+
+
+def start(bed, daemons, node):
+    """The rest, when containerd answers; containerd too when it does not run."""
+    if not daemons.pid(unit("containerd", node)):
+        start_containerd(daemons, node)
+    wait_containerd(daemons, node)
     daemons.start(unit("kubelet", node), [
         layout.find("kubelet"), f"--config={node.dir}/kubelet.yaml", f"--kubeconfig={bed.dir}/{node.name}.kubeconfig",
         f"--hostname-override={node.name}", f"--root-dir={node.kubelet_dir()}", f"--node-ip={node.address}",
