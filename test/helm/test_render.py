@@ -87,13 +87,13 @@ class EveryValues(Case):
             cluster = config_of(objects)["cluster"]
             lock = f"{cluster}-mainstay"
             rules = find(objects, "Role")["rules"]
-            expected = [([""], ["configmaps"], None, ["create"]),
-                        ([""], ["configmaps"], [lock], ["get", "list", "watch", "update"])]
+            expected = [([""], ["configmaps"], None, ["create"]), ([""], ["configmaps"], [lock], ["get", "update", "watch"])]
             if config_of(objects)["election"]["lock"] == "lease":
+                expected[1] = ([""], ["configmaps"], [lock], ["get", "patch"])
                 expected += [(["coordination.k8s.io"], ["leases"], None, ["create"]),
-                             (["coordination.k8s.io"], ["leases"], [lock], ["get", "list", "watch", "update"])]
-            expected += [([""], ["pods"], [f"{cluster}-{i}" for i in range(9)], ["get", "patch", "watch"]),
-                         (["events.k8s.io"], ["events"], None, ["create", "patch"])]
+                             (["coordination.k8s.io"], ["leases"], [lock], ["get", "update", "watch"])]
+            expected += [([""], ["pods"], [f"{cluster}-{i}" for i in range(9)], ["get", "patch"]),
+                         (["events.k8s.io"], ["events"], None, ["create"])]
             self.assertEqual([(r["apiGroups"], r["resources"], r.get("resourceNames"), r["verbs"]) for r in rules], expected)
             subject = find(objects, "RoleBinding")["subjects"]
             self.assertEqual(subject, [{"kind": "ServiceAccount", "name": find(objects, "ServiceAccount")["metadata"]["name"], "namespace": "db"}])

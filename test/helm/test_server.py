@@ -140,8 +140,13 @@ class Server(Case):
 
     def test_what_the_agents_may(self):
         """With the agents' own identity, not by asking the authorizer: the server answers as it will answer them."""
+        for lock in ("configmap", "lease"):
+            with self.subTest(lock=lock):
+                self.check_rights(lock)
+
+    def check_rights(self, kind):
         namespace = self.namespace()
-        self.install(self.helm, namespace, *sets({"mainstay.election.lock": "lease"}))
+        self.install(self.helm, namespace, *sets({"mainstay.election.lock": kind}))
         agent = self.server.api.as_token(self.server.api.service_account_token(namespace, "pg"))
         core, leases = self.path, f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         pod = {"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": "c", "image": "x", "securityContext": {
@@ -150,12 +155,16 @@ class Server(Case):
             self.server.api.create(f"{core}/pods", {**pod, "metadata": {"name": name}})
         label = {"metadata": {"labels": {"mainstay.io/role": "primary"}}}
         # What they do.
-        agent.create(f"{core}/configmaps", LOCK)
-        lock = agent.get(f"{core}/configmaps/pg-mainstay")
-        agent.replace(f"{core}/configmaps/pg-mainstay", lock)
-        agent.get(f"{core}/configmaps?fieldSelector=metadata.name%3Dpg-mainstay")
-        lease = agent.create(leases, {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "pg-mainstay"}, "spec": {"leaseDurationSeconds": 10}})
-        agent.replace(f"{leases}/pg-mainstay", lease)
+        lock = agent.create(f"{core}/configmaps", LOCK)
+        agent.get(f"{core}/configmaps/pg-mainstay")
+        if kind == "configmap":
+            agent.replace(f"{core}/configmaps/pg-mainstay", lock)
+            self.assertEqual(agent.request("GET", f"{core}/configmaps?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3Dpg-mainstay")[0], 200)
+        else:
+            agent.patch(f"{core}/configmaps/pg-mainstay", {"data": {"state-2": "{}"}})
+            lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "pg-mainstay"}, "spec": {"leaseDurationSeconds": 10}}
+            agent.replace(f"{leases}/pg-mainstay", agent.create(leases, lease))
+            self.assertEqual(agent.request("GET", f"{leases}?watch=1&timeoutSeconds=1&fieldSelector=metadata.name%3Dpg-mainstay")[0], 200)
         agent.patch(f"{core}/pods/pg-0", label)
         agent.patch(f"{core}/pods/pg-1", {"metadata": {"labels": {"mainstay.io/role": None}}})
         agent.get(f"{core}/pods/pg-1")
@@ -176,6 +185,8 @@ class Server(Case):
         refused("get", f"{core}/configmaps/pg-config")
         refused("delete", f"{core}/configmaps/pg-mainstay")
         refused("delete", f"{leases}/pg-mainstay")
+        refused("get", f"{core}/configmaps?watch=1&timeoutSeconds=1")
+        refused("get", f"{core}/pods?watch=1&timeoutSeconds=1")
         refused("delete", f"{core}/pods/pg-1")
         refused("patch", f"{core}/pods/other", label)
         refused("create", f"{core}/pods", {**pod, "metadata": {"name": "new"}})

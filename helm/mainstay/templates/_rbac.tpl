@@ -28,27 +28,27 @@ rules:
   - apiGroups: [""]
     resources: [configmaps]
     resourceNames: [{{ include "mainstay.lockName" . }}]
-    verbs: [get, list, watch, update]
-  {{- if eq $v.election.lock "lease" }}
+    {{- if eq $v.election.lock "lease" }}
+    verbs: [get, patch]
   - apiGroups: [coordination.k8s.io]
     resources: [leases]
     verbs: [create]
   - apiGroups: [coordination.k8s.io]
     resources: [leases]
     resourceNames: [{{ include "mainstay.lockName" . }}]
-    verbs: [get, list, watch, update]
-  {{- end }}
-  # Its own role's label, the old primary's, and that its own pod is being deleted.
+    {{- end }}
+    verbs: [get, update, watch]
+  # The own role's label, and taking it off the former primary.
   - apiGroups: [""]
     resources: [pods]
     resourceNames:
       {{- range $i := until (int (max .Values.instances $v.rbac.maxMembers)) }}
       - {{ $full }}-{{ $i }}
       {{- end }}
-    verbs: [get, patch, watch]
+    verbs: [get, patch]
   - apiGroups: [events.k8s.io]
     resources: [events]
-    verbs: [create, patch]
+    verbs: [create]
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
