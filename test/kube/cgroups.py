@@ -1,6 +1,6 @@
 """One cgroup per node, in every hierarchy: the kubelet puts its pods below it, and killing a node is killing what is in it.
 
-Both layouts: cgroup v1 (a folder per controller) and v2 (one tree; the kubelet switches the controllers on itself).
+Both layouts: cgroup v1 (a folder per controller) and v2 (one tree, in which the kubelet switches the controllers on itself).
 """
 import os
 import signal
@@ -10,23 +10,16 @@ import layout  # noqa: F401  (puts procs.py on the path)
 import procs
 import shell
 
-BASE = "/sys/fs/cgroup"
 CPUSET = ("cpuset.cpus", "cpuset.mems")  # empty in a new v1 cpuset: nothing could run in it
 
 
-def is_v2():
-    return os.path.exists(os.path.join(BASE, "cgroup.controllers"))
-
-
 def hierarchies():
-    """Folders in which a node needs its own; empty when there are no cgroups to write."""
-    if is_v2():
-        return [BASE]
+    """Folders in which a node needs its own (v1: one per controller, and the unified one beside them); empty: none is writable."""
     out = []
     with open("/proc/mounts", encoding="utf-8") as mounts:
         for line in mounts:
             _, where, kind, options = line.split()[:4]
-            if kind == "cgroup" and "rw" in options.split(","):
+            if kind in ("cgroup", "cgroup2") and "rw" in options.split(","):
                 out.append(where)
     return out
 
@@ -40,7 +33,7 @@ def make(name):
     for base in hierarchies():
         folder = os.path.join(base, name)
         os.makedirs(folder, exist_ok=True)
-        if not is_v2() and os.path.exists(os.path.join(folder, CPUSET[0])):
+        if os.path.exists(os.path.join(base, CPUSET[0])):  # v1; the root of v2 has no such file
             for setting in CPUSET:
                 with open(os.path.join(base, setting), encoding="ascii") as f:
                     value = f.read()

@@ -22,7 +22,6 @@ import pki
 import procs
 import shell
 
-CONTROL = ("controller-manager", "scheduler", "coredns", "apiserver", "etcd")  # in the order in which they stop
 
 
 class AlreadyUp(Exception):
@@ -69,15 +68,17 @@ class Cluster:
         for node in self.bed.nodes:  # first, so that they start while the API server does
             node_.configure(self.bed, node)
             node_.start_containerd(self.daemons, node)
-        self._identities()
-        self._start_control_plane(grace, audit)
-        say(f"API server ready after {procs.now() - begun:.1f} s")
-        for node in self.bed.nodes:
-            node_.start(self.bed, self.daemons, node)
-        objects.create(self.bed, self.api())
-        self._wait_nodes(60)
-        self.load([os.path.join(layout.images_dir(), "pause.tar"), *images])
-        say(f"{len(self.bed.nodes)} nodes ready after {procs.now() - begun:.1f} s")
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            loading = pool.submit(self.load, [os.path.join(layout.images_dir(), "pause.tar"), *images])
+            self._identities()
+            self._start_control_plane(grace, audit)
+            say(f"API server ready after {procs.now() - begun:.1f} s")
+            for node in self.bed.nodes:
+                node_.start(self.bed, self.daemons, node)
+            objects.create(self.bed, self.api())
+            self._wait_nodes(60)
+            say(f"{len(self.bed.nodes)} nodes ready after {procs.now() - begun:.1f} s")
+            loading.result()
 
     def _write_state(self, state):
         with open(os.path.join(self.bed.dir, "bed.json"), "w", encoding="utf-8") as f:
@@ -128,6 +129,7 @@ class Cluster:
             raise layout.CannotHere(f"no image archive {missing[0]}: ./dev image makes it")
 
         def one(node):
+            node_.wait_containerd(self.daemons, node)
             for archive in archives:
                 node_.import_image(node, archive, timeout)
         with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -155,12 +157,11 @@ class Cluster:
         """Ends and removes everything of the bed; nothing stays but what the machine had before. Harmless when there is none."""
         known = layout.Layout(self.bed.prefix, layout.MAX_NODES).nodes  # also those of a bed whose state was lost
         there = [n for n in known if os.path.exists(n.dir) or os.path.exists(n.run) or cgroups.folders(n.cgroup)]
-        # The kubelets first: what else dies they would start again.
-        self.daemons.stop_all([node_.unit(p, n) for p in ("kubelet", "proxy") for n in there], timeout=3)
+        # At once and without a word, as nothing of it will be used again. The kubelets first: they would start again what dies.
+        self.daemons.stop_all([node_.unit(p, n) for p in ("kubelet", "proxy") for n in there], timeout=0)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             list(pool.map(lambda n: node_.power_off(self.daemons, n), there))
-        self.daemons.stop_all(list(CONTROL), timeout=1)
-        self.daemons.stop_all(self.daemons.names(), timeout=1)
+        self.daemons.stop_all(self.daemons.names(), timeout=0)
         network.down(self.bed.prefix)
         for node in there:
             cgroups.remove(node.cgroup)

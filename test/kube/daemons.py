@@ -15,11 +15,19 @@ import procs
 import shell
 
 
+class Outliving(subprocess.Popen):
+    """A program that may outlive us: no warning when we forget it."""
+
+    def __del__(self, *_, **__):
+        pass
+
+
 class Daemons:
     """The programs whose records stand in one folder."""
 
     def __init__(self, folder, logs):
         self.folder, self.logs = folder, logs
+        self.children = []  # those that we started ourselves: to be reaped
 
     def _file(self, name):
         return os.path.join(self.folder, name + ".json")
@@ -39,6 +47,7 @@ class Daemons:
 
     def pid(self, name):
         """PID of the program while it runs, else None."""
+        self.children = [c for c in self.children if c.poll() is None]
         record = self.record(name)
         return record["pid"] if record and procs.start_time(record["pid"]) == record["start"] else None
 
@@ -48,8 +57,9 @@ class Daemons:
         os.makedirs(self.logs, exist_ok=True)
         with open(os.path.join(self.logs, name + ".log"), "ab") as log:
             # nsenter becomes the program: the PID is the program's own.
-            started = subprocess.Popen(shell.nsenter(netns, argv), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
-                                       start_new_session=True, env={**os.environ, **(env or {})})
+            started = Outliving(shell.nsenter(netns, argv), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
+                                start_new_session=True, env={**os.environ, **(env or {})})
+        self.children.append(started)
         record = {"pid": started.pid, "start": procs.start_time(started.pid), "argv": argv, "netns": netns, "env": env or {}}
         with open(self._file(name), "w", encoding="utf-8") as f:
             json.dump(record, f)

@@ -140,10 +140,8 @@ def shims(node):
     return out
 
 
-def power_off(daemons, node, graceful=False):
-    """Ends all of the node's processes: at once, as a power cut does, or daemons politely first."""
-    if graceful:
-        daemons.stop_all([unit("kubelet", node), unit("proxy", node)], timeout=3)
+def power_off(daemons, node):
+    """Ends all of the node's processes at once, as a power cut does; what was in memory only is gone."""
     daemons.stop_all([unit(p, node) for p in PARTS], timeout=0)
     sockets = _shim_sockets(node)
     end = procs.now() + 10
