@@ -36,7 +36,7 @@ audit::Event ToEvent(const rpc::CallRecord& call) {
   e.actor.type = "admin";
   e.actor.name = call.command.actor;
   e.actor.ip = Ip(call.command.peer);
-  e.actor.authn = "local";
+  e.actor.authn = call.command.actor == "local" ? "local" : "mtls";
   e.reason = call.command.reason.empty() ? "admin-request" : call.command.reason;
   e.request =
       audit::Request{.rpc = call.method, .id = call.command.id, .params = {{"target", call.command.target}}};
@@ -85,10 +85,22 @@ void WriteProcessMetrics(metrics::Writer& w) {
   w.Sample(static_cast<double>(cpu.tv_sec) + static_cast<double>(cpu.tv_nsec) / 1e9);
 }
 
+void WriteTlsMetrics(rpc::TlsFiles& tls, metrics::Writer& w) {
+  const auto material = tls.Current();
+  w.Family("mainstay_certificate_expiry_timestamp_seconds", metrics::Type::kGauge,
+           "When the certificate in use ends, and the first of the authorities that it is judged by.");
+  w.Sample({{"certificate", "member"}}, static_cast<double>(material->expires));
+  w.Sample({{"certificate", "authority"}}, static_cast<double>(material->ca_expires));
+  w.Family("mainstay_certificate_refused", metrics::Type::kGauge,
+           "1 while the certificate files as they are now cannot be used and older ones are in force.");
+  w.Sample(tls.Problem().empty() ? 0 : 1);
+}
+
 class FacesImpl : public Faces {
  public:
-  FacesImpl(Port* port, const metrics::AgentInstruments* instruments, audit::Log* log)
-      : port_(port), instruments_(instruments), log_(log) {}
+  FacesImpl(Port* port, const metrics::AgentInstruments* instruments, audit::Log* log,
+            std::shared_ptr<rpc::TlsFiles> tls)
+      : port_(port), instruments_(instruments), log_(log), tls_(std::move(tls)) {}
 
   absl::Status Listen(boost::asio::io_context& loop, const Config& config) {
     auto http = http::Server::Start(
@@ -98,6 +110,8 @@ class FacesImpl : public Faces {
     http_ = *std::move(http);
     rpc::Server::Options options;
     options.address = config.listen_grpc;
+    options.admin_address = config.listen_admin;
+    options.tls = tls_;
     options.cluster = config.cluster;
     options.member = config.name;
     options.port = port_;
@@ -160,6 +174,7 @@ class FacesImpl : public Faces {
     w.Family("mainstay_http_refused_connections_total", metrics::Type::kCounter,
              "HTTP connections refused: too many at a time.");
     w.Sample(static_cast<double>(counters.refused_connections));
+    if (tls_ != nullptr) WriteTlsMetrics(*tls_, w);
     WriteProcessMetrics(w);
     return {.status = 200, .content_type = metrics::ContentType(format), .body = w.Finish()};
   }
@@ -184,6 +199,7 @@ class FacesImpl : public Faces {
   Port* const port_;
   const metrics::AgentInstruments* const instruments_;
   audit::Log* const log_;
+  const std::shared_ptr<rpc::TlsFiles> tls_;
   bool serving_ = true;
   std::unique_ptr<http::Server> http_;
   std::unique_ptr<rpc::Server> grpc_;
@@ -191,10 +207,18 @@ class FacesImpl : public Faces {
 
 }  // namespace
 
+absl::StatusOr<std::shared_ptr<rpc::TlsFiles>> OpenTls(const Config& config) {
+  if (!config.tls.enabled()) return std::shared_ptr<rpc::TlsFiles>();
+  return rpc::TlsFiles::Open({.ca = config.tls.ca,
+                              .cert = config.tls.cert,
+                              .key = config.tls.key,
+                              .peer_name = config.tls.peer_name});
+}
+
 absl::StatusOr<std::unique_ptr<Faces>> Faces::Start(boost::asio::io_context& loop, const Config& config,
                                                     Port* port, const metrics::AgentInstruments* instruments,
-                                                    audit::Log* log) {
-  auto faces = std::make_unique<FacesImpl>(port, instruments, log);
+                                                    audit::Log* log, std::shared_ptr<rpc::TlsFiles> tls) {
+  auto faces = std::make_unique<FacesImpl>(port, instruments, log, std::move(tls));
   if (absl::Status status = faces->Listen(loop, config); !status.ok()) return status;
   return std::unique_ptr<Faces>(std::move(faces));
 }

@@ -1,7 +1,9 @@
 // The faces of an agent: its HTTP and gRPC servers over one Port. The sidecar makes a Port, calls Start, and
 // is done.
 //
-//   auto faces = Faces::Start(loop, config, &port, &instruments, &audit_log);
+//   absl::StatusOr<std::shared_ptr<rpc::TlsFiles>> tls = OpenTls(config);  // null: none is configured
+//   auto faces = Faces::Start(loop, config, &port, &instruments, &audit_log, *tls);
+//   ... PeerClient's options take the same tls
 //
 // Routes: /livez /readyz /startupz (?verbose), /metrics, /status, /decisions, /.
 // Thread rules: Start and the destructor on the loop's thread; destroy before the Port.
@@ -17,6 +19,7 @@
 #include "lib/audit/audit.h"
 #include "lib/metrics/metrics.h"
 #include "lib/rpc/port.h"
+#include "lib/rpc/tls_files.h"
 
 namespace mainstay::agent {
 
@@ -26,12 +29,16 @@ using rpc::AdminVerb;
 using rpc::Port;
 using rpc::StatusView;
 
+// The certificates of the section tls; null when there is none. NotFound, FailedPrecondition: say which file.
+absl::StatusOr<std::shared_ptr<rpc::TlsFiles>> OpenTls(const Config& config);
+
 class Faces {
  public:
   static absl::StatusOr<std::unique_ptr<Faces>> Start(boost::asio::io_context& loop, const Config& config,
                                                       Port* port,
                                                       const metrics::AgentInstruments* instruments,
-                                                      audit::Log* log);
+                                                      audit::Log* log,
+                                                      std::shared_ptr<rpc::TlsFiles> tls = nullptr);
   virtual ~Faces() = default;
   virtual std::string grpc_address() const = 0;  // with the real ports
   virtual std::string http_address() const = 0;

@@ -8,6 +8,7 @@
 #include "google/protobuf/util/time_util.h"
 #include "lib/rpc/channel.h"
 #include "lib/rpc/convert.h"
+#include "lib/rpc/credentials.h"
 #include "lib/rpc/status.h"
 #include "mainstay/v1/agent.grpc.pb.h"
 
@@ -30,9 +31,11 @@ struct AdminClient::Impl {
   }
 };
 
-AdminClient::AdminClient(const std::string& address) : impl_(std::make_unique<Impl>()) {
+AdminClient::AdminClient(const std::string& address, std::shared_ptr<TlsFiles> tls)
+    : impl_(std::make_unique<Impl>()) {
+  RouteGrpcLog(true);
   impl_->address = address;
-  impl_->stub = v1::Agent::NewStub(MakeChannel(address));
+  impl_->stub = v1::Agent::NewStub(MakeChannel(address, tls.get()));
 }
 AdminClient::~AdminClient() = default;
 AdminClient::AdminClient(AdminClient&&) noexcept = default;
@@ -115,7 +118,8 @@ absl::Status AdminClient::Watch(bool decisions, Duration interval, Duration time
 }
 
 std::vector<absl::StatusOr<v1::Status>> GetStatuses(const std::vector<std::string>& addresses, bool decisions,
-                                                    Duration timeout) {
+                                                    Duration timeout, const std::shared_ptr<TlsFiles>& tls) {
+  RouteGrpcLog(true);
   struct One {
     std::unique_ptr<v1::Agent::Stub> stub;
     grpc::ClientContext context;
@@ -130,7 +134,7 @@ std::vector<absl::StatusOr<v1::Status>> GetStatuses(const std::vector<std::strin
   request.set_decisions(decisions);
   for (const std::string& address : addresses) {
     auto one = std::make_unique<One>();
-    one->stub = v1::Agent::NewStub(MakeChannel(address));
+    one->stub = v1::Agent::NewStub(MakeChannel(address, tls.get()));
     one->context.set_deadline(DeadlineIn(timeout));
     calls.push_back(std::move(one));
   }

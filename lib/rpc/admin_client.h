@@ -1,7 +1,8 @@
 // Calls of people (and tests) to agents. Blocking, each with its time-out; no gRPC in this header.
 //
 // Errors: the agent's own (kInvalidArgument, kFailedPrecondition, ...), kUnavailable (nobody answers at the
-// address), kDeadlineExceeded (not known whether it happened). Thread rules: one thread at a time per client.
+// address, or no common ground in TLS), kDeadlineExceeded (not known whether it happened). Thread rules: one
+// thread at a time per client.
 #ifndef MAINSTAY_LIB_RPC_ADMIN_CLIENT_H_
 #define MAINSTAY_LIB_RPC_ADMIN_CLIENT_H_
 
@@ -13,13 +14,14 @@
 #include "absl/status/statusor.h"
 #include "lib/base/time.h"
 #include "lib/rpc/port.h"
+#include "lib/rpc/tls_files.h"
 #include "mainstay/v1/agent.pb.h"
 
 namespace mainstay::rpc {
 
 class AdminClient {
  public:
-  explicit AdminClient(const std::string& address);
+  explicit AdminClient(const std::string& address, std::shared_ptr<TlsFiles> tls = nullptr);
   ~AdminClient();
   AdminClient(AdminClient&&) noexcept;
   const std::string& address() const;
@@ -42,7 +44,8 @@ class AdminClient {
 
 // The status of several agents at once, in their order; waits for all, at most `timeout`.
 std::vector<absl::StatusOr<v1::Status>> GetStatuses(const std::vector<std::string>& addresses, bool decisions,
-                                                    Duration timeout);
+                                                    Duration timeout,
+                                                    const std::shared_ptr<TlsFiles>& tls = nullptr);
 
 }  // namespace mainstay::rpc
 

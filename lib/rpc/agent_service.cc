@@ -1,11 +1,13 @@
 #include "lib/rpc/agent_service.h"
 
+#include <grpc/grpc_security_constants.h>
 #include <grpc/support/time.h>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/time_util.h"
 #include "lib/base/result.h"
+#include "lib/base/strings.h"
 #include "lib/base/wall_clock.h"
 #include "lib/rpc/convert.h"
 #include "lib/rpc/status.h"
@@ -43,6 +45,15 @@ absl::Status CheckCluster(const std::string& theirs, const std::string& ours) {
   if (theirs == ours) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat("this agent belongs to cluster ", ours,
                                                     ", the caller to another one; check the peer addresses"));
+}
+
+// Who calls: the name in its certificate, "local" without TLS.
+std::string Actor(const grpc::CallbackServerContext& context) {
+  const auto auth = context.auth_context();
+  if (auth == nullptr || !auth->IsPeerAuthenticated()) return "local";
+  const std::vector<grpc::string_ref> names = auth->FindPropertyValues(GRPC_X509_CN_PROPERTY_NAME);
+  if (names.empty()) return "mtls";
+  return Cut(absl::string_view(names[0].data(), names[0].size()), 128);
 }
 
 std::string MethodName(AdminVerb verb) {  // "switchover" -> "Switchover"
@@ -125,6 +136,7 @@ AgentService::Reactor* AgentService::GetStatus(Context* context, const v1::Statu
                                                v1::Status* reply) {
   if (auto deadline = CallDeadline(context); !deadline.ok()) return EndNow(deadline.status());
   ToProto(*options_.port->Snapshot(), BootClock().Now(), UnixMillis(), request->decisions(), reply);
+  if (options_.tls != nullptr) reply->set_peer_tls_name(options_.tls->options().peer_name);
   return EndNow(absl::OkStatus());
 }
 
@@ -206,7 +218,7 @@ AgentService::Reactor* AgentService::Admin(Context* context, const Request* requ
   record.method = absl::StrCat("/", v1::Agent::service_full_name(), "/", MethodName(command.verb));
   command.id = request->meta().id();
   command.reason = request->meta().reason();
-  command.actor = "local";
+  command.actor = Actor(*context);
   command.peer = context->peer();
   record.command = command;
   absl::Status status = CheckMeta(request->meta());

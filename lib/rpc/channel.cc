@@ -4,9 +4,12 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include "absl/strings/match.h"
+#include "lib/rpc/credentials.h"
+
 namespace mainstay::rpc {
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address, TlsFiles* tls, DeadlineBy by) {
   grpc::ChannelArguments args;
   // A failover must not wait for a back-off: gRPC's own goes up to 2 min, and its connection attempts last 20
   // s.
@@ -24,6 +27,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   // each.
   args.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   args.SetInt(GRPC_ARG_ENABLE_CHANNELZ, 0);
+  if (by == DeadlineBy::kCaller) args.SetInt(GRPC_ARG_ENABLE_DEADLINE_CHECKS, 0);
   // Own connection: dropping the channel closes it. No proxy of the environment, no TXT look-ups, no hidden
   // retries.
   args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -32,7 +36,11 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   args.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   args.SetMaxReceiveMessageSize(kMaxMessageBytes);
   args.SetMaxSendMessageSize(kMaxMessageBytes);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), args);
+  if (tls == nullptr || absl::StartsWith(address, "unix:"))
+    return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), args);
+  // Members are dialled by the addresses they advertise, and known by the one name in their certificates.
+  args.SetSslTargetNameOverride(tls->options().peer_name);
+  return grpc::CreateCustomChannel(address, ClientTls(*tls->Current()), args);
 }
 
 gpr_timespec DeadlineIn(Duration d) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <unordered_set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "lib/rpc/channel.h"
@@ -22,6 +23,7 @@ class PeerClient::Impl : public std::enable_shared_from_this<PeerClient::Impl> {
   struct Peer {
     std::unique_ptr<v1::Agent::Stub> stub;
     std::atomic<int> calls{0};
+    uint64_t generation = 0;  // of the certificates
   };
 
   struct CallBase {
@@ -29,6 +31,8 @@ class PeerClient::Impl : public std::enable_shared_from_this<PeerClient::Impl> {
     grpc::ClientContext context;
     std::shared_ptr<Peer> peer;  // keeps the channel while the call lasts
     std::string address;
+    uint64_t timer = 0;
+    std::atomic<bool> late{false};  // ended by our timer
   };
   template <typename Request, typename Reply>
   struct Call : CallBase {
@@ -38,12 +42,16 @@ class PeerClient::Impl : public std::enable_shared_from_this<PeerClient::Impl> {
 
   // The channel of `address`; null when too many calls wait on it.
   std::shared_ptr<Peer> Take(const std::string& address) {
+    std::shared_ptr<Peer> old;  // destroyed after the lock is free
     std::lock_guard lock(mu_);
     if (closed_) return nullptr;
     std::shared_ptr<Peer>& peer = peers_[address];
-    if (!peer) {
-      peer = std::make_shared<Peer>();
-      peer->stub = v1::Agent::NewStub(MakeChannel(address));
+    const uint64_t generation = options_.tls ? options_.tls->Current()->generation : 0;
+    if (!peer || peer->generation != generation) {
+      old = std::exchange(peer, std::make_shared<Peer>());
+      peer->generation = generation;
+      peer->stub = v1::Agent::NewStub(
+          MakeChannel(address, options_.tls.get(), options_.at ? DeadlineBy::kCaller : DeadlineBy::kGrpc));
     }
     if (peer->calls.load() >= kMaxCallsPerPeer) return nullptr;
     peer->calls.fetch_add(1);
@@ -72,7 +80,8 @@ class PeerClient::Impl : public std::enable_shared_from_this<PeerClient::Impl> {
     if (!call->peer) {
       return Answer<Plain>(std::move(done),
                            absl::ResourceExhaustedError(absl::StrCat(address, ": ", kMaxCallsPerPeer,
-                                                                     " calls wait for an answer already")));
+                                                                     " calls wait for an answer already")),
+                           0);
     }
     call->request = std::move(request);
     call->context.set_deadline(DeadlineIn(timeout));
@@ -81,14 +90,21 @@ class PeerClient::Impl : public std::enable_shared_from_this<PeerClient::Impl> {
       running_.insert(call.get());
       if (closed_) call->context.TryCancel();
     }
+    if (options_.at) {
+      call->timer = options_.at(BootClock().Now() + timeout, [weak = std::weak_ptr<CallBase>(call)] {
+        if (const auto running = weak.lock()) {
+          running->late = true;
+          running->context.TryCancel();
+        }
+      });
+    }
     auto self = shared_from_this();
     start(call->peer->stub->async(), &call->context, &call->request, &call->reply,
           [self, call, done = std::move(done)](const grpc::Status& status) mutable {
             call->peer->calls.fetch_sub(1);
-            absl::StatusOr<Plain> result = status.ok()
-                                               ? FromProto(call->reply)
-                                               : absl::StatusOr<Plain>(WithAddress(status, call->address));
-            self->template Answer<Plain>(std::move(done), std::move(result));
+            absl::StatusOr<Plain> result =
+                status.ok() ? FromProto(call->reply) : absl::StatusOr<Plain>(WithAddress(status, *call));
+            self->template Answer<Plain>(std::move(done), std::move(result), call->timer);
             std::lock_guard lock(self->mu_);
             self->running_.erase(call.get());
             self->idle_.notify_all();
@@ -105,15 +121,20 @@ class PeerClient::Impl : public std::enable_shared_from_this<PeerClient::Impl> {
   const Options& options() const { return options_; }
 
  private:
-  static absl::Status WithAddress(const grpc::Status& status, const std::string& address) {
+  static absl::Status WithAddress(const grpc::Status& status, const CallBase& call) {
+    if (call.late && status.error_code() == grpc::StatusCode::CANCELLED)
+      return absl::DeadlineExceededError(absl::StrCat(call.address, ": no answer in time"));
     const absl::Status plain = FromGrpc(status);
-    return absl::Status(plain.code(), absl::StrCat(address, ": ", plain.message()));
+    return absl::Status(plain.code(), absl::StrCat(call.address, ": ", plain.message()));
   }
 
   template <typename Plain>
-  void Answer(Done<Plain> done, absl::StatusOr<Plain> result) {
-    options_.post(
-        [done = std::move(done), result = std::move(result)]() mutable { done(std::move(result)); });
+  void Answer(Done<Plain> done, absl::StatusOr<Plain> result, uint64_t timer) {
+    options_.post([done = std::move(done), result = std::move(result), timer,
+                   cancel = timer != 0 ? options_.cancel : nullptr]() mutable {
+      if (cancel) cancel(timer);
+      done(std::move(result));
+    });
   }
 
   const Options options_;

@@ -6,13 +6,14 @@
 //   ... });
 //
 // A broken connection is tried again after 100 ms, at most every second; a call on one fails at once
-// (kUnavailable) instead of waiting, so that silence is known within the heartbeat. Thread rules: any thread.
-// Every call is answered exactly once, through `post`, at the latest at its timeout; also when the client is
-// destroyed (kCancelled). The destructor waits for the calls' ends (a few ms). Bounds: at most
-// kMaxCallsPerPeer calls outstanding per address, then kResourceExhausted.
+// (kUnavailable) instead of waiting, so that silence is known within the heartbeat. Thread rules: any thread,
+// with Options::at the loop only. Every call is answered exactly once, through `post`, at the latest at its
+// timeout; also when the client is destroyed (kCancelled). The destructor waits for the calls' ends (a few
+// ms). Bounds: at most kMaxCallsPerPeer calls outstanding per address, then kResourceExhausted.
 #ifndef MAINSTAY_LIB_RPC_PEER_CLIENT_H_
 #define MAINSTAY_LIB_RPC_PEER_CLIENT_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -21,6 +22,7 @@
 #include "absl/status/statusor.h"
 #include "lib/base/time.h"
 #include "lib/election/event.h"
+#include "lib/rpc/tls_files.h"
 
 namespace mainstay::rpc {
 
@@ -32,6 +34,13 @@ class PeerClient {
     std::string cluster;
     std::function<void(std::function<void()>)>
         post;  // runs the answer's callback where it belongs (the loop)
+    // Timers of that loop: `at` returns what `cancel` takes. With them all methods belong to the loop, and a
+    // call costs gRPC no timer (its own wakes two threads for each call); without them gRPC keeps the time.
+    std::function<uint64_t(MonoTime, std::function<void()>)> at;
+    std::function<void(uint64_t)> cancel;
+    // Null: plaintext. Otherwise for every address but unix sockets; a change of the files makes new
+    // channels, and calls under way end on the old ones.
+    std::shared_ptr<TlsFiles> tls;
   };
   explicit PeerClient(Options options);
   ~PeerClient();

@@ -19,11 +19,14 @@
 #include "lib/base/file.h"
 #include "lib/rpc/agent_service.h"
 #include "lib/rpc/channel.h"
+#include "lib/rpc/credentials.h"
 
 namespace mainstay::rpc {
 namespace {
 
 constexpr size_t kMemoryQuota = 8 << 20;
+constexpr int kMaxConnectionAgeMs = 60 * 60 * 1000;
+constexpr int kMaxConnectionGraceMs = 10 * 60 * 1000;  // the longest call
 
 // gRPC unlinks whatever socket it finds at a path before it binds: find out first whether somebody answers on
 // it.
@@ -60,7 +63,8 @@ void SetBounds(grpc::ServerBuilder* builder) {
 
 class ServerImpl : public Server {
  public:
-  explicit ServerImpl(const Options& options) : service_(options), address_(options.address) {}
+  explicit ServerImpl(const Options& options)
+      : service_(options), address_(options.address), admin_(options.admin_address), tls_(options.tls) {}
   ~ServerImpl() override {
     if (!server_) return;
     server_->Shutdown(DeadlineIn(std::chrono::seconds(1)));  // then cancels what still runs
@@ -68,25 +72,24 @@ class ServerImpl : public Server {
   }
 
   absl::Status Listen() {
-    const bool is_unix = absl::StartsWith(address_, "unix:");
-    const std::string path = is_unix ? address_.substr(5) : "";
-    if (is_unix && SomebodyListens(path)) {
-      return absl::AlreadyExistsError(
-          absl::StrCat("gRPC server on ", address_, ": somebody listens there; stop the other agent"));
-    }
     grpc::ServerBuilder builder;
     SetBounds(&builder);
-    builder.AddListeningPort(address_, grpc::InsecureServerCredentials(), &port_);
+    int admin_port = 1;
+    if (absl::Status status = Add(&builder, address_, tls_, &port_); !status.ok()) return status;
+    if (!admin_.empty()) {
+      if (absl::Status status = Add(&builder, admin_, nullptr, &admin_port); !status.ok()) return status;
+    }
     builder.RegisterService(&service_);
     const mode_t before = umask(0177);  // a unix socket is born 0600: no moment at which others may connect
     server_ = builder.BuildAndStart();
     umask(before);
-    if (!server_ || (port_ <= 0)) {
+    if (!server_ || port_ <= 0 || admin_port <= 0) {
       server_.reset();
-      return absl::UnavailableError(absl::StrCat(
-          "gRPC server on ", address_, " did not start; is another agent running, or is the port taken?"));
+      return absl::UnavailableError(
+          absl::StrCat("gRPC server on ", address_, admin_.empty() ? "" : " and ", admin_,
+                       " did not start; is another agent running, or is the port taken?"));
     }
-    if (!is_unix) address_ = absl::StrCat(address_.substr(0, address_.rfind(':')), ":", port_);
+    if (!IsUnix(address_)) address_ = absl::StrCat(address_.substr(0, address_.rfind(':')), ":", port_);
     return absl::OkStatus();
   }
 
@@ -99,8 +102,30 @@ class ServerImpl : public Server {
   }
 
  private:
+  static bool IsUnix(const std::string& address) { return absl::StartsWith(address, "unix:"); }
+
+  static absl::Status Add(grpc::ServerBuilder* builder, const std::string& address,
+                          const std::shared_ptr<TlsFiles>& tls, int* port) {
+    if (IsUnix(address) && SomebodyListens(address.substr(5))) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("gRPC server on ", address, ": somebody listens there; stop the other agent"));
+    }
+    if (tls != nullptr && !IsUnix(address)) {
+      // Each connection is judged anew now and then: a certificate that expired, or an authority that was
+      // taken away, does not live on in a connection. What is under way goes on meanwhile.
+      builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kMaxConnectionAgeMs);
+      builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kMaxConnectionGraceMs);
+      builder->AddListeningPort(address, ServerTls(tls), port);
+    } else {
+      builder->AddListeningPort(address, grpc::InsecureServerCredentials(), port);
+    }
+    return absl::OkStatus();
+  }
+
   AgentService service_;
   std::string address_;
+  const std::string admin_;
+  const std::shared_ptr<TlsFiles> tls_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };
@@ -112,9 +137,15 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(Options options) {
   if (!problem.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("gRPC address ", options.address, " ", problem));
   }
-  if (!IsLocalAddress(options.address)) {
-    return absl::InvalidArgumentError(absl::StrCat("gRPC address ", options.address, " is not loopback"));
+  if (options.tls == nullptr && !IsLocalAddress(options.address)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("gRPC address ", options.address, " is not loopback, and there is no TLS; set tls"));
   }
+  if (!options.admin_address.empty() && !absl::StartsWith(options.admin_address, "unix:/")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("gRPC address ", options.admin_address, " is no unix socket; write unix:/path"));
+  }
+  RouteGrpcLog(false);
   grpc::EnableDefaultHealthCheckService(true);
   static const bool once = [] {
     // Debian's Abseil is built with its checks: a graph of all locks held, kept for each lock taken.

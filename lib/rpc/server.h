@@ -1,5 +1,6 @@
 // The agent's gRPC server: mainstay.v1.Agent over a Port, health and reflection. Callback API, gRPC's own
-// threads (capped to 2 CPUs' worth: cpu_cap.cc). Loopback and unix sockets only until mTLS.
+// threads (capped to 2 CPUs' worth: cpu_cap.cc). Other machines reach it only by mutual TLS (credentials.h);
+// a second, local socket may serve the command line beside it.
 //
 // Bounds: message 256 KiB, 64 streams per connection, 32 watchers, memory quota 8 MiB. Every call needs a
 // deadline (unary at most 10 min). Thread rules: Start, SetServing and the destructor from one thread. The
@@ -14,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "lib/rpc/address.h"
 #include "lib/rpc/port.h"
+#include "lib/rpc/tls_files.h"
 
 namespace mainstay::rpc {
 
@@ -30,7 +32,9 @@ struct CallRecord {
 class Server {
  public:
   struct Options {
-    std::string address;  // "127.0.0.1:7400" (port 0: any) or "unix:/path" (mode 0600)
+    std::string address;            // "127.0.0.1:7400" (port 0: any) or "unix:/path" (mode 0600)
+    std::shared_ptr<TlsFiles> tls;  // for `address` unless it is a unix socket; null: plaintext, local only
+    std::string admin_address;      // "unix:/path" (mode 0600), plaintext; "" : none
     std::string cluster;
     std::string member;
     Port* port = nullptr;
