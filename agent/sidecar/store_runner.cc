@@ -155,10 +155,10 @@ struct StoreWatcher::Shared {
     std::string seen;  // "" : absent, which is also what WaitChange wants to hear before the first look
     while (!Stopping()) {
       const MonoTime now = loop->Now();
-      if (!store->WaitChange(seen, now + std::chrono::seconds(30)) || Stopping()) continue;
-      const lease::StoreAnswer answer = store->Read(loop->Now() + timeout);
+      const auto answer = store->Await(seen, now + std::chrono::seconds(30), timeout);
+      if (!answer || Stopping()) continue;
       int64_t ignored = 0;
-      StoreDone read = ToStoreDone(answer, &ignored);
+      StoreDone read = ToStoreDone(*answer, &ignored);
       if (read.outcome == StoreOutcome::kUnknown || read.outcome == StoreOutcome::kConflict) {
         Rest(timeout);
         continue;

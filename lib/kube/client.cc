@@ -322,4 +322,11 @@ Result Client::Patch(const Resource& what, PatchType type, const Json& patch, co
              Describe("patch", what), call);
 }
 
+Result Client::Delete(const Resource& what, const std::string& uid, const Call& call) {
+  Json options = {{"apiVersion", "v1"}, {"kind", "DeleteOptions"}};
+  if (!uid.empty()) options["preconditions"] = {{"uid", uid}};
+  return Run({"DELETE", config_.path_prefix + ResourcePath(what), DumpJson(options), kJsonType},
+             Describe("delete", what), call);
+}
+
 }  // namespace mainstay::kube

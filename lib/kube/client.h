@@ -1,5 +1,5 @@
-// A small Kubernetes client: get, list, create, replace, patch, watch. Blocking calls for worker threads,
-// each with a deadline; nothing is retried behind the caller's back but what certainly did nothing.
+// A small Kubernetes client: get, list, create, replace, patch, delete, watch. Blocking calls for worker
+// threads, each with a deadline; nothing is retried behind the caller's back but what certainly did nothing.
 //
 //   MAINSTAY_ASSIGN_OR_RETURN(ClusterConfig config, LoadConfig(""));
 //   MAINSTAY_ASSIGN_OR_RETURN(std::unique_ptr<Client> client, Client::Create(config, {}));
@@ -109,6 +109,8 @@ class Client {
   // PUT: a full update.
   Result Replace(const Resource& what, const Json& object, const Call& call);
   Result Patch(const Resource& what, PatchType type, const Json& patch, const Call& call);
+  // Only the object with this uid ("": whichever is there).
+  Result Delete(const Resource& what, const std::string& uid, const Call& call);
   // Returns when the server has begun to answer. Null: `*error` says why.
   std::unique_ptr<Watch> OpenWatch(const Resource& what, const WatchOptions& options, const Call& call,
                                    Error* error);

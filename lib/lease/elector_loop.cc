@@ -305,8 +305,10 @@ void ElectorLoop::WatchThread() {
       if (quit_) return;
     }
     pause = Duration::zero();
-    if (!store_->WaitChange(seen, BootClock().Now() + std::chrono::seconds(5))) continue;
-    StoreDone read = DecodedRead(store_->Read(BootClock().Now() + options_.request));
+    const auto answer =
+        store_->Await(seen, BootClock().Now() + std::chrono::seconds(5), options_.request);
+    if (!answer) continue;
+    StoreDone read = DecodedRead(*answer);
     if (read.outcome == StoreOutcome::kUnknown || read.version == seen)
       pause = options_.retry;  // never at full speed
     if (read.outcome == StoreOutcome::kUnknown || read.version == seen) continue;

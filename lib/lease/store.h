@@ -14,6 +14,7 @@
 #ifndef MAINSTAY_LIB_LEASE_STORE_H_
 #define MAINSTAY_LIB_LEASE_STORE_H_
 
+#include <optional>
 #include <string>
 
 #include "lib/base/time.h"
@@ -28,7 +29,7 @@ using election::StoreOutcome;
 struct StoreAnswer {
   StoreOutcome outcome = StoreOutcome::kUnknown;
   std::string version;
-  Document document;   // Read only
+  Document document;   // Read and Await only
   std::string detail;  // for people: what failed, on what, and what to do
 };
 
@@ -42,7 +43,16 @@ class Store {
   // look again. A hint only: may return true for nothing, may miss (callers read now and then); what this
   // object writes itself during the wait may count as seen.
   virtual bool WaitChange(const std::string& seen, MonoTime deadline) = 0;
-  // Makes a running or the next WaitChange return soon.
+  // WaitChange, and what is there now; nothing: no change until `deadline`, or interrupted. A store that learns
+  // the content along with the change (a watch) answers without asking for it, so whoever waits reads nothing;
+  // others read, which takes `read_timeout` at most. A hint like WaitChange: it may be old. kUnknown: look
+  // again later.
+  virtual std::optional<StoreAnswer> Await(const std::string& seen, MonoTime deadline,
+                                           Duration read_timeout) {
+    if (!WaitChange(seen, deadline)) return std::nullopt;
+    return Read(BootClock().Now() + read_timeout);
+  }
+  // Makes a running or the next WaitChange or Await return soon.
   virtual void Interrupt() = 0;
   virtual std::string Describe() const = 0;  // "file:/run/mainstay/pg" for log and status
 };

@@ -13,39 +13,17 @@
 #include <thread>
 
 #include "lib/lease/file_store.h"
-#include "lib/lease/memory_store.h"
 
 namespace mainstay::lease {
 namespace {
 
 using namespace std::chrono_literals;
 
-class InMemory : public Env {
- public:
-  std::unique_ptr<Store> Open() override { return std::make_unique<MemoryStore>(cell_); }
-  void DeleteObject() override { cell_->Delete(); }
-
- private:
-  const std::shared_ptr<MemoryCell> cell_ = std::make_shared<MemoryCell>();
-};
-
-class InFile : public Env {
- public:
-  std::unique_ptr<Store> Open() override { return *FileStore::Open(dir_.path()); }
-  void DeleteObject() override { unlink((dir_.path() + "/lock.json").c_str()); }
-
- private:
-  TempDir dir_;
-};
-
 std::string Describe(const char* what, const std::string& token) {
   return std::string(what) + " " + token + "; ";
 }
 
 }  // namespace
-
-std::unique_ptr<Env> MemoryEnv() { return std::make_unique<InMemory>(); }
-std::unique_ptr<Env> FileEnv() { return std::make_unique<InFile>(); }
 
 TempDir::TempDir() {
   path_ = ::testing::TempDir() + "mainstay_store_XXXXXX";

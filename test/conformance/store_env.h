@@ -20,8 +20,14 @@ class Env {
   virtual std::unique_ptr<Store> Open() = 0;
   virtual void DeleteObject() = 0;  // as a careless administrator would
 };
-std::unique_ptr<Env> MemoryEnv();
-std::unique_ptr<Env> FileEnv();
+
+// The kinds of store that this program tries: store_env_local.cc or kube_env.cc.
+struct Kind {
+  const char* name;
+  // Null: it cannot be tried here, and *why says why and what to do.
+  std::unique_ptr<Env> (*make)(std::string* why);
+};
+std::vector<Kind> Kinds();
 
 // A directory of its own under the test's temporary directory, removed at the end.
 class TempDir {
