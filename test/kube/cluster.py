@@ -23,7 +23,6 @@ import procs
 import shell
 
 
-
 class AlreadyUp(Exception):
     """There is a bed with this prefix."""
 
@@ -164,6 +163,7 @@ class Cluster:
         self.daemons.stop_all(self.daemons.names(), timeout=0)
         network.down(self.bed.prefix)
         for node in there:
+            node_.unmount(node, disk=True)
             cgroups.remove(node.cgroup)
         shutil.rmtree(self.bed.dir, ignore_errors=True)
         for folder in ("/run/containerd/s", "/run/containerd"):  # containerd made them; with another containerd here they are not empty

@@ -9,6 +9,7 @@ STORAGE_CLASS = "local"
 
 
 def write_corefile(bed):
+    """Names of other zones do not exist: there is no way out of the bed, and a refusal would make every resolver try again."""
     path = os.path.join(bed.dir, "Corefile")
     with open(path, "w", encoding="utf-8") as f:
         f.write(f""".:53 {{
@@ -18,6 +19,9 @@ def write_corefile(bed):
     kubeconfig {bed.dir}/coredns.kubeconfig bed
     pods insecure
     ttl 1
+  }}
+  template ANY ANY {{
+    rcode NXDOMAIN
   }}
 }}
 """)

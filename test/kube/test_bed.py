@@ -62,7 +62,8 @@ def database():
 
 def snapshot():
     """What a bed could leave on this machine."""
-    mounts = {line.split()[1] for line in open("/proc/mounts", encoding="utf-8")}
+    with open("/proc/mounts", encoding="utf-8") as f:
+        mounts = {line.split()[1] for line in f}
     namespaces = set(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else set()
     groups = {os.path.join(b, d) for b in node_.cgroups.hierarchies() for d in os.listdir(b) if os.path.isdir(os.path.join(b, d))}
     interfaces = set(os.listdir("/sys/class/net"))
@@ -127,6 +128,8 @@ class TestBed(unittest.TestCase):
         told = self.bed.kubectl("exec", "db-0", "--", "getent", "hosts", "db", "db-0.db-all.default.svc.cluster.local")
         self.assertIn(self.service(), told)
         self.assertIn(self.bed.pod("db-0")["status"]["podIP"], told)
+        with self.assertRaisesRegex(shell.Failed, "status 2"):  # getent: no such name
+            self.bed.kubectl("exec", "db-0", "--", "getent", "hosts", "nobody.example.org")
 
     def test_5_a_killed_container_comes_back_with_its_data(self):
         before = self.bed.find_in("db-0", "postgres", "main")

@@ -1,4 +1,4 @@
-// A CoreDNS with the four plugins that the test bed's Corefile names; the stock build links fifty.
+// A CoreDNS with the five plugins that the test bed's Corefile names; the stock build links fifty.
 package main
 
 import (
@@ -8,11 +8,12 @@ import (
 	_ "github.com/coredns/coredns/plugin/health"
 	_ "github.com/coredns/coredns/plugin/kubernetes"
 	_ "github.com/coredns/coredns/plugin/log"
+	_ "github.com/coredns/coredns/plugin/template"
 )
 
 func init() {
 	// The order in which a query passes them.
-	dnsserver.Directives = []string{"errors", "log", "health", "kubernetes"}
+	dnsserver.Directives = []string{"errors", "log", "health", "kubernetes", "template"}
 }
 
 func main() { coremain.Run() }
