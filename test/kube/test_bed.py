@@ -131,6 +131,31 @@ class TestBed(unittest.TestCase):
         with self.assertRaisesRegex(shell.Failed, "status 2"):  # getent: no such name
             self.bed.kubectl("exec", "db-0", "--", "getent", "hosts", "nobody.example.org")
 
+    def test_4b_entry_point_as_the_official_image_has_it(self):
+        """Started as root, with another user, a password file, shell words for initdb and scripts."""
+        scripts = {"1.sql": "create table from_sql as select 1 as x;", "2.sh": "psql -U \"$POSTGRES_USER\" -d \"$POSTGRES_DB\" -c 'create table from_sh()'"}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "official"}, "spec": {
+            "terminationGracePeriodSeconds": 5, "volumes": [
+                {"name": "scripts", "configMap": {"name": "scripts"}}, {"name": "password", "secret": {"secretName": "password"}}],
+            "containers": [{
+                "name": "postgres", "image": "postgres:15", "imagePullPolicy": "IfNotPresent",
+                "readinessProbe": {"exec": {"command": ["pg_isready", "-h", "127.0.0.1"]}, "periodSeconds": 1},
+                "volumeMounts": [{"name": "scripts", "mountPath": "/docker-entrypoint-initdb.d"}, {"name": "password", "mountPath": "/secret"}],
+                "env": [{"name": n, "value": v} for n, v in {
+                    "POSTGRES_USER": "app", "POSTGRES_DB": "shop", "POSTGRES_PASSWORD_FILE": "/secret/password",
+                    "POSTGRES_INITDB_ARGS": "--data-checksums --locale='en_US.utf8'"}.items()]}]}}
+        self.bed.apply([
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "scripts"}, "data": scripts},
+            {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "password"}, "stringData": {"password": PASSWORD}}, pod])
+        self.bed.wait_pod("official")
+        psql = ["exec", "official", "--", "env", f"PGPASSWORD={PASSWORD}", "psql", "-h", self.bed.pod("official")["status"]["podIP"], "-U", "app",
+                "-d", "shop", "-Atc"]
+        self.assertEqual(self.bed.kubectl(*psql, "select x from from_sql").strip(), "1")
+        self.assertEqual(self.bed.kubectl(*psql, "select count(*) from from_sh").strip(), "0")
+        self.assertEqual(self.bed.kubectl(*psql, "show data_checksums; show lc_collate; select current_setting('listen_addresses')").split(),
+                         ["on", "en_US.utf8", "*"])
+        self.assertIn("999", self.bed.kubectl("exec", "official", "--", "stat", "-c", "%u", "/proc/1", "/var/lib/postgresql/data/base"))
+
     def test_5_a_killed_container_comes_back_with_its_data(self):
         before = self.bed.find_in("db-0", "postgres", "main")
         self.assertTrue(self.bed.find_in("db-0", "postgres", "checkpointer"))
