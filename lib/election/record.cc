@@ -32,6 +32,12 @@ int64_t LeaseMs(const Record& record) {  // rounded up: a candidate may wait lon
 
 int64_t LeaseSeconds(int64_t lease_ms) { return std::max<int64_t>(1, (lease_ms + 999) / 1000); }
 
+// What others than our members shall wait: electors of client-go see whole seconds, so of two renewals within
+// one second they count from the first. A second more makes up for it. Released: client-go's own 1.
+int64_t AdvertisedSeconds(const Record& record) {
+  return record.holder.empty() ? 1 : LeaseSeconds(LeaseMs(record)) + 1;
+}
+
 OrderedJson ToJson(const Position& p) {
   return {{"lineage", p.lineage}, {"offset", p.offset}, {"timeline", p.timeline}};
 }
@@ -239,13 +245,14 @@ absl::Status CheckSchema(const JsonView& state) {
 
 // What the leader annotation says besides the holder must fit the state: it is written from it.
 absl::Status CheckLeader(const JsonView& leader, const Record& record) {
-  const int64_t seconds = LeaseSeconds(LeaseMs(record));
+  const int64_t seconds = AdvertisedSeconds(record);
   MAINSTAY_ASSIGN_OR_RETURN(const int64_t transitions, leader.Int("leaderTransitions", 0, INT64_MAX));
   if (transitions != record.epoch) {
     return leader.Wrong("leaderTransitions", absl::StrCat(record.epoch, " as in state.epoch"));
   }
   MAINSTAY_ASSIGN_OR_RETURN(const int64_t duration, leader.Int("leaseDurationSeconds", 1, INT64_MAX));
-  if (duration != seconds)
+  // Written before 0.2: without the second more.
+  if (duration != seconds && duration != LeaseSeconds(LeaseMs(record)))
     return leader.Wrong("leaseDurationSeconds", absl::StrCat(seconds, " as state.lease_ms has it"));
   return absl::OkStatus();
 }
@@ -306,11 +313,13 @@ bool Record::HasVoter(const Name& name) const {
 
 Document Encode(const Record& record, int64_t unix_ms, int64_t acquire_unix_ms) {
   Document out;
-  const OrderedJson leader = {{"holderIdentity", record.holder},
-                              {"leaseDurationSeconds", LeaseSeconds(LeaseMs(record))},
-                              {"acquireTime", FormatUtcSeconds(acquire_unix_ms)},
-                              {"renewTime", FormatUtcSeconds(unix_ms)},
-                              {"leaderTransitions", record.epoch}};
+  const OrderedJson leader = {
+      {"holderIdentity", record.holder},
+      {"leaseDurationSeconds", AdvertisedSeconds(record)},
+      // Released: both times now, as client-go has it.
+      {"acquireTime", FormatUtcSeconds(record.holder.empty() ? unix_ms : acquire_unix_ms)},
+      {"renewTime", FormatUtcSeconds(unix_ms)},
+      {"leaderTransitions", record.epoch}};
   out.leader = DumpJson(leader);
   out.renewal = absl::StrCat(record.renewal);
   OrderedJson state = StateJson(record);

@@ -31,11 +31,13 @@
 // A FOREIGN ELECTOR (client-go) on the same object: it sees our holder and our renewals (the bytes change)
 // and keeps away; what it writes itself does not fit our state's check, so it reads as a damaged record under
 // a new version: our holder stops at once, our candidates wait until it was unchanged for L. Our releases are
-// client-go's (empty holder, one second), so it takes over at once. In the ConfigMap kind times are whole
-// seconds: two renewals within one second look alike to client-go, which then counts from the first of them.
-// With renewals every 2 s that never happens; with the fast profile (0.5 s, L 3 s) client-go's view is at
-// most 1 s late, so it may take over after 2 s of silence that it sees as 3: keep foreign electors off a fast
-// lock (validity 2 s + 1 s + fence > 3 s), or use the Lease kind, whose times are microseconds.
+// client-go's (empty holder, one second), so it takes over at once; after its release our candidates wait L.
+// client-go looks at whole seconds in both kinds (it cuts a Lease's microseconds, too): of two renewals
+// within one second it counts from the first. Therefore the record tells it to wait one second more than L
+// (leaseDurationSeconds = L + 1): that covers every profile, the fast one as well.
+// The other way round our candidates wait their own L, counted from the last change that was visible (equal
+// bytes make no new version), so a foreign elector must stop earlier: its RenewDeadline + RetryPeriod + 1 s
+// must be at most L (client-go's defaults, 10 s and 2 s, want L >= 13 s).
 //
 // VERSION: "<uid>/<resourceVersion>"; the uid makes it unique also after a deletion. Every write carries a
 // fresh annotation mainstay.io/write, since the API server gives equal content no new version.

@@ -48,9 +48,31 @@ TEST(Record, LeaderIsExactlyWhatClientGoWrites) {
   const Document d = Encode(Small(), kRenewed, kAcquired);
   EXPECT_EQ(
       d.leader,
-      R"({"holderIdentity":"a_uid-1_n0nce","leaseDurationSeconds":3,"acquireTime":"2026-09-21T14:13:20Z",)"
+      R"({"holderIdentity":"a_uid-1_n0nce","leaseDurationSeconds":4,"acquireTime":"2026-09-21T14:13:20Z",)"
       R"("renewTime":"2026-09-21T14:14:15Z","leaderTransitions":3})");
   EXPECT_EQ(d.renewal, "41");
+}
+
+// Empty holder, one second, both times now: client-go takes it over at once.
+TEST(Record, AReleasedLeaderIsWhatClientGoWritesWhenItReleases) {
+  Record r = Small();
+  r.holder = "";
+  r.release = {true, true, {3, 77, 1}, "a"};
+  const Document d = Encode(r, kRenewed, kAcquired);
+  EXPECT_EQ(d.leader, R"({"holderIdentity":"","leaseDurationSeconds":1,"acquireTime":"2026-09-21T14:14:15Z",)"
+                      R"("renewTime":"2026-09-21T14:14:15Z","leaderTransitions":3})");
+  const Decoded back = Decode(d);
+  ASSERT_TRUE(back.record) << back.problem;
+  EXPECT_EQ(*back.record, r);
+}
+
+// Without the second more: what was written before it was there is read as well.
+TEST(Record, TheLeaseDurationWithoutItsExtraSecondIsRead) {
+  Document d = Encode(Small(), kRenewed, kAcquired);
+  d.leader = Replaced(d.leader, "Seconds\":4", "Seconds\":3");
+  EXPECT_TRUE(Decode(d).record);
+  d.leader = Replaced(d.leader, "Seconds\":3", "Seconds\":2");
+  EXPECT_FALSE(Decode(d).record);
 }
 
 TEST(Record, StateIsStable) {
@@ -71,7 +93,7 @@ TEST(Record, LeaseIsRoundedUpAndAtLeastOneSecond) {
   Record r = Small();
   r.lease = std::chrono::microseconds(300'001);
   const Document d = Encode(r, 0, 0);
-  EXPECT_THAT(d.leader, HasSubstr("\"leaseDurationSeconds\":1,"));
+  EXPECT_THAT(d.leader, HasSubstr("\"leaseDurationSeconds\":2,"));
   EXPECT_THAT(d.state, HasSubstr("\"lease_ms\":301,"));
   const Decoded back = Decode(d);
   ASSERT_TRUE(back.record) << back.problem;
@@ -86,7 +108,7 @@ TEST(Record, EverythingComesBack) {
     const Decoded back = Decode(d);
     ASSERT_TRUE(back.record) << "seed " << seed << ": " << back.problem;
     ASSERT_EQ(*back.record, r) << "seed " << seed;
-    ASSERT_EQ(back.acquire_unix_ms, kAcquired);
+    ASSERT_EQ(back.acquire_unix_ms, r.holder.empty() ? kRenewed / 1000 * 1000 : kAcquired);
     ASSERT_EQ(Encode(*back.record, kRenewed, kAcquired), d) << "seed " << seed;
   }
 }
@@ -181,10 +203,10 @@ TEST(Record, AnEditNamesPartAndRemedy) {
   const std::vector<Case> cases = {
       {leader("a_uid-1_n0nce", "b_uid-2_n1"), "leader.holderIdentity: does not fit"},
       {leader("a_uid-1_n0nce", ""), "leader.holderIdentity: does not fit"},
-      {leader(":3,\"acq", ":0,\"acq"), "leader.leaseDurationSeconds: want a whole number"},
-      {leader(":3,\"acq", ":-1,\"acq"), "leader.leaseDurationSeconds: want a whole number"},
-      {leader(":3,\"acq", ":1000000000,\"acq"), "leader.leaseDurationSeconds: want 3 as state.lease_ms"},
-      {leader(":3,\"acq", ":\"text\",\"acq"), "leader.leaseDurationSeconds: want a whole number"},
+      {leader(":4,\"acq", ":0,\"acq"), "leader.leaseDurationSeconds: want a whole number"},
+      {leader(":4,\"acq", ":-1,\"acq"), "leader.leaseDurationSeconds: want a whole number"},
+      {leader(":4,\"acq", ":1000000000,\"acq"), "leader.leaseDurationSeconds: want 4 as state.lease_ms"},
+      {leader(":4,\"acq", ":\"text\",\"acq"), "leader.leaseDurationSeconds: want a whole number"},
       {leader("Transitions\":3", "Transitions\":9"),
        "leader.leaderTransitions: want 3 as in state.epoch, got 9"},
       {{d.leader, "40", d.state}, "renewal: does not fit"},
