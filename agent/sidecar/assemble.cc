@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include "agent/sidecar/pod_api.h"
+#include "lib/base/result.h"
 #include "lib/engine/fake/fake_engine.h"
 #include "lib/engine/postgres/engine.h"
+#include "lib/lease/kube_store.h"
 
 #ifndef MAINSTAY_VERSION
 #define MAINSTAY_VERSION "0"
@@ -66,6 +69,37 @@ absl::StatusOr<BuiltEngine> BuildEngine(const Config& config) {
   };
   built.engine = *std::move(postgres);
   return built;
+}
+
+absl::StatusOr<std::unique_ptr<kube::Client>> BuildKubeClient(const Config& config) {
+  MAINSTAY_ASSIGN_OR_RETURN(kube::ClusterConfig cluster, kube::LoadConfig(config.kubernetes.kubeconfig));
+  if (!config.kubernetes.ns.empty()) cluster.ns = config.kubernetes.ns;
+  kube::Client::Options options;
+  options.user_agent = "mainstay-agent/" MAINSTAY_VERSION;
+  return kube::Client::Create(std::move(cluster), std::move(options));
+}
+
+absl::StatusOr<std::unique_ptr<lease::Store>> BuildKubeStore(const Config& config, kube::Client* client) {
+  lease::KubeStoreOptions options;
+  options.kind = config.lock == LockKind::kLease ? lease::KubeStoreOptions::Kind::kLease
+                                                 : lease::KubeStoreOptions::Kind::kConfigMap;
+  options.ns = client->config().ns;
+  options.name = config.kubernetes.lock_name;
+  options.labels["app.kubernetes.io/instance"] = config.cluster;
+  return lease::OpenKubeStore(client, std::move(options));
+}
+
+std::unique_ptr<LabelPublisher> BuildLabelPublisher(const Config& config, kube::Client* client) {
+  const KubernetesConfig& k = config.kubernetes;
+  LabelPublisher::Options options;
+  options.self = k.pod;
+  options.events = k.events;
+  return std::make_unique<LabelPublisher>(
+      std::make_unique<KubePodApi>(
+          client,
+          KubePodApi::Options{
+              .ns = client->config().ns, .pod = k.pod, .uid = config.uid, .role_label = k.role_label}),
+      std::move(options));
 }
 
 EngineDeadlines BuildDeadlines(const Config& config) {

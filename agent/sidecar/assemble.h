@@ -12,6 +12,8 @@
 #include "absl/status/statusor.h"
 #include "agent/config.h"
 #include "agent/sidecar/driver.h"
+#include "agent/sidecar/role_publisher.h"
+#include "lib/kube/client.h"
 #include "lib/rpc/peer_client.h"
 
 namespace mainstay::agent {
@@ -23,15 +25,24 @@ struct BuiltEngine {
 };
 absl::StatusOr<BuiltEngine> BuildEngine(const Config& config);
 
+// The client of the API server, the lock over it and what it is told of our role.
+absl::StatusOr<std::unique_ptr<kube::Client>> BuildKubeClient(const Config& config);
+absl::StatusOr<std::unique_ptr<lease::Store>> BuildKubeStore(const Config& config, kube::Client* client);
+std::unique_ptr<LabelPublisher> BuildLabelPublisher(const Config& config, kube::Client* client);
+
 DriverOptions BuildDriverOptions(const Config& config, const std::string& incarnation);
 EngineDeadlines BuildDeadlines(const Config& config);
 
 // PeerLink over gRPC.
 class RpcPeerLink : public PeerLink {
  public:
-  RpcPeerLink(Loop* loop, std::string cluster)
+  RpcPeerLink(Loop* loop, std::string cluster, std::shared_ptr<rpc::TlsFiles> tls)
       : client_({.cluster = std::move(cluster),
-                 .post = [loop](std::function<void()> task) { loop->Post(std::move(task)); }}) {}
+                 .post = [loop](std::function<void()> task) { loop->Post(std::move(task)); },
+                 .at = [loop](MonoTime when,
+                              std::function<void()> task) { return loop->At(when, std::move(task)); },
+                 .cancel = [loop](TimerId id) { loop->Cancel(id); },
+                 .tls = std::move(tls)}) {}
   void Report(const std::string& address, const election::PeerReport& report, Duration timeout,
               Done<election::PeerReport> done) override {
     client_.Report(address, report, timeout, std::move(done));

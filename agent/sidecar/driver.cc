@@ -98,6 +98,7 @@ void Driver::Drain() {
     Take(event);
   }
   draining_ = false;
+  ShutDownWhenHandedOver();
   const MonoTime now = parts_.loop->Now();
   extras_.engine_stuck = engine_.stuck();
   std::string key = ViewKey(state_, extras_, journal_.decided());
@@ -161,6 +162,8 @@ void Driver::Do(election::ArmFence& a) {
 
 void Driver::Do(election::Engine& a) {
   journal_.EngineBegun(state_, a);
+  if (a.op == election::EngineOp::kPromote || a.op == election::EngineOp::kReopen)
+    parts_.publisher->Opening(Others());
   const std::string cluster_id = state_.view != nullptr && !state_.view->cluster_id.empty()
                                      ? state_.view->cluster_id
                                      : state_.memory.cluster_id;
@@ -176,11 +179,25 @@ void Driver::Do(election::Notify& a) { peers_.Notify(a); }
 void Driver::Do(election::Publish& a) {
   extras_.role = a.role;
   journal_.Role(a.role, a.epoch);
-  parts_.publisher->Publish(a.role, a.epoch, a.former);
+  std::vector<election::Name> others = Others();
+  if (!a.former.empty()) others.push_back(a.former);
+  parts_.publisher->Publish({a.role, a.epoch, std::move(others), why_});
 }
 
-void Driver::Do(election::Decision& a) { journal_.Decide(a, EpochNow()); }
+void Driver::Do(election::Decision& a) {
+  why_ = a.sentence;
+  journal_.Decide(a, EpochNow());
+}
 void Driver::Do(election::AnswerAdmin& a) { admin_.Answer(a.id, a.status, std::move(a.message)); }
+
+std::vector<election::Name> Driver::Others() const {
+  std::vector<election::Name> names;
+  if (state_.view == nullptr) return names;
+  for (const election::Member& m : state_.view->members) {
+    if (m.name != state_.set->self.name) names.push_back(m.name);
+  }
+  return names;
+}
 
 election::Epoch Driver::EpochNow() const {
   return state_.view != nullptr ? state_.view->epoch : state_.memory.max_epoch;
@@ -204,6 +221,7 @@ void Driver::OnShim(const ShimFacts& facts, bool other_shim) {
   if (facts.connected != extras_.shim.connected || other_shim) journal_.ShimChanged(facts, other_shim);
   const bool back = facts.connected && !extras_.shim.connected;
   extras_.shim = facts;
+  OnPodEnding(facts.ending, other_shim);
   // What was armed while nobody listened is told again; it can only extend.
   if (back && armed_until_ > parts_.loop->Now() && armed_until_ > facts.armed_until) {
     parts_.fence->Arm(armed_until_, armed_epoch_);
@@ -217,6 +235,34 @@ void Driver::OnShim(const ShimFacts& facts, bool other_shim) {
     return;
   }
   engine_.OnShim(facts);
+}
+
+// The container of the database was told to end, usually with its pod: positive evidence, seconds before the
+// database stops. The shim leaves time for a handover (--term-wait). When another shim comes in its place it
+// was the container alone, and this member takes part again.
+void Driver::OnPodEnding(bool ending, bool other_shim) {
+  if (ending && !pod_ending_) {
+    pod_ending_ = true;
+    journal_.Life("pod.end", audit::Stage::kStarted,
+                  state_.lead ? "the database's container was told to end: hand over first"
+                              : "the database's container was told to end: stop the database");
+    Handle(election::ShutdownAsked{});
+  } else if (pod_ending_ && !ending && other_shim) {
+    pod_ending_ = shut_down_ = false;
+    if (!leaving_) Handle(election::ShutdownAsked{true});
+  }
+}
+
+// Nothing leads here any more, so nobody waits for this database: the shim ends as soon as it has stopped.
+void Driver::ShutDownWhenHandedOver() {
+  if (!pod_ending_ || shut_down_ || state_.db.state == election::DbState::kStopped || !HandedOver()) return;
+  shut_down_ = true;
+  parts_.fence->Shutdown();
+}
+
+void Driver::Leave() {
+  leaving_ = true;
+  Handle(election::ShutdownAsked{});
 }
 
 // ---- requests ----

@@ -84,7 +84,9 @@ class Driver : public FenceSink {
   Journal& journal() { return journal_; }
   ViewBoard& board() { return board_; }
   const election::State& state() const { return state_; }
-  // After ShutdownAsked: nothing is left to hand over.
+  // The agent ends: hand over first.
+  void Leave();
+  // After Leave: nothing is left to hand over.
   bool HandedOver() const;
 
  private:
@@ -109,7 +111,10 @@ class Driver : public FenceSink {
   void BeginTask(const rpc::AdminCommand& command, EngineTask task);
   void SetWake(MonoTime wake);
   void PublishView();
+  void OnPodEnding(bool ending, bool other_shim);
+  void ShutDownWhenHandedOver();
   election::Epoch EpochNow() const;
+  std::vector<election::Name> Others() const;  // members of the record but this one
 
   const DriverOptions options_;
   const DriverParts parts_;
@@ -133,6 +138,10 @@ class Driver : public FenceSink {
   int hasty_wakes_ = 0;
   MonoTime armed_until_;  // what the shim was last told, for a shim that reconnects
   election::Epoch armed_epoch_ = 0;
+  bool leaving_ = false;     // the agent ends
+  bool pod_ending_ = false;  // the database's container was told to end
+  bool shut_down_ = false;   // and the database to stop
+  std::string why_;          // the last decision's sentence
   std::string view_key_;
   MonoTime viewed_at_;
 };

@@ -2,6 +2,7 @@
 
 #include <sys/wait.h>
 
+#include <optional>
 #include <utility>
 #include <variant>
 
@@ -24,8 +25,9 @@ FenceKeeper::~FenceKeeper() {
   if (descriptor_.is_open()) descriptor_.release();  // it belongs to link_
 }
 
-void FenceKeeper::Start(FenceSink* sink) {
+void FenceKeeper::Start(FenceSink* sink, std::function<void(uint64_t)> on_shim) {
   sink_ = sink;
+  on_shim_ = std::move(on_shim);
   Turn();
 }
 
@@ -68,6 +70,8 @@ void FenceKeeper::Told(const shim::FenceEvent& event) {
     nonce_ = state.nonce;
     facts_.connected = true;
     facts_.running = state.running();
+    facts_.ending = (state.flags & shim::wire::kIsTerminating) != 0;
+    if (on_shim_) on_shim_(state.nonce);
     facts_.armed_until = state.armed.has_value() ? state.armed->until : MonoTime();
     sink_->OnShim(facts_, other);
     if (state.armed.has_value()) sink_->OnArmed(state.armed->until, state.armed->epoch);
@@ -100,6 +104,8 @@ void FenceKeeper::Told(const shim::FenceEvent& event) {
     sink_->OnShim(facts_, false);
   } else if (std::get_if<shim::Terminating>(&event) != nullptr) {
     Log(LogLevel::kWarn, "shim", "the shim was told to end: the database will be stopped");
+    facts_.ending = true;
+    sink_->OnShim(facts_, false);
   }
 }
 
@@ -110,11 +116,23 @@ void FenceKeeper::Arm(MonoTime until, election::Epoch epoch) {
   loop_->Post([this] { Turn(); });
 }
 
+void FenceKeeper::NeedKiller() {
+  if (killer_ != nullptr) return;
+  killer_ = std::make_unique<ThreadWorker>("shim-kill", 4);
+  kill_client_ = std::make_shared<shim::Client>(socket_);
+}
+
+void FenceKeeper::Shutdown() {
+  NeedKiller();
+  killer_->Run([client = kill_client_] {
+    const absl::Status status =
+        client->Signal(shim::SignalKind::kFast, std::nullopt, BootClock().Now() + std::chrono::seconds(1));
+    if (!status.ok()) Log(LogLevel::kWarn, "shim", "the clean shutdown was not taken", {{"error", status}});
+  });
+}
+
 void FenceKeeper::Kill(Duration patience, std::function<void(bool)> done) {
-  if (killer_ == nullptr) {
-    killer_ = std::make_unique<ThreadWorker>("shim-kill", 4);
-    kill_client_ = std::make_shared<shim::Client>(socket_);
-  }
+  NeedKiller();
   auto shared = std::make_shared<std::function<void(bool)>>(std::move(done));
   const bool queued = killer_->Run([this, client = kill_client_, patience, shared] {
     const absl::Status status = client->Kill(BootClock().Now() + patience);

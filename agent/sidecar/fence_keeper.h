@@ -10,6 +10,8 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -25,14 +27,17 @@ class FenceKeeper : public FencePort {
   FenceKeeper(boost::asio::io_context& io, Loop* loop, std::string socket);
   ~FenceKeeper() override;
 
-  void Start(FenceSink* sink);
+  // `on_shim` hears the nonce of each shim that connects, before the sink does.
+  void Start(FenceSink* sink, std::function<void(uint64_t)> on_shim);
   // Told to nobody from here on. False: a kill is still under way and its thread was left behind.
   bool Stop(Duration patience);
 
   void Arm(MonoTime until, election::Epoch epoch) override;
   void Kill(Duration patience, std::function<void(bool)> done) override;
+  void Shutdown() override;
 
  private:
+  void NeedKiller();
   void Turn();   // reads what is there, reconnects
   void Watch();  // for the next event
   void Told(const shim::FenceEvent& event);
@@ -42,6 +47,7 @@ class FenceKeeper : public FencePort {
   shim::FenceLink link_;
   boost::asio::posix::stream_descriptor descriptor_;
   FenceSink* sink_ = nullptr;
+  std::function<void(uint64_t)> on_shim_;
   TimerId retry_ = 0;
   ShimFacts facts_;
   uint64_t nonce_ = 0;

@@ -25,6 +25,7 @@ namespace mainstay::agent {
 struct ShimFacts {
   bool connected = false;
   bool running = false;  // database processes exist
+  bool ending = false;   // told to end: the container, usually the whole pod, goes away
   MonoTime armed_until;  // the distant past: not armed
 };
 
@@ -59,6 +60,8 @@ class FencePort {
   // SIGKILL to everything at once, past the engine's worker. `done` (once, within `patience`): true when
   // nothing is left.
   virtual void Kill(Duration patience, std::function<void(bool)> done) = 0;
+  // Asks for a clean shutdown past the engine's worker. No answer: the exit tells.
+  virtual void Shutdown() = 0;
 };
 
 // ---- the other members ----
@@ -78,16 +81,25 @@ class PeerLink {
 };
 
 // ---- who is told of the role besides status and metrics: a pod's label, a Service's endpoints ----
+struct RoleNews {
+  election::Role role = election::Role::kUnknown;
+  election::Epoch epoch = 0;
+  std::vector<election::Name> others;  // all other members of the record
+  std::string why;                     // the decision's sentence
+};
 class RolePublisher {
  public:
   virtual ~RolePublisher() = default;
-  // `former` lost the role: its label goes first. Bounded and retried by the implementation; never blocks.
-  virtual void Publish(election::Role role, election::Epoch epoch, const election::Name& former) = 0;
+  // The database is about to be opened for writing here: none of `others` shall be seen as primary any more.
+  virtual void Opening(const std::vector<election::Name>& others) = 0;
+  // Both are bounded and retried by the implementation and never block.
+  virtual void Publish(const RoleNews& news) = 0;
 };
 // Where nobody else is to be told: one machine.
 class NoRolePublisher : public RolePublisher {
  public:
-  void Publish(election::Role, election::Epoch, const election::Name&) override {}
+  void Opening(const std::vector<election::Name>&) override {}
+  void Publish(const RoleNews&) override {}
 };
 
 }  // namespace mainstay::agent

@@ -17,13 +17,17 @@
 #include "agent/sidecar/assemble.h"
 #include "agent/sidecar/driver.h"
 #include "agent/sidecar/fence_keeper.h"
+#include "agent/sidecar/incarnation.h"
 #include "agent/sidecar/loop.h"
 #include "agent/sidecar/port.h"
+#include "agent/sidecar/role_publisher.h"
 #include "agent/sidecar/start_memory.h"
 #include "agent/sidecar/store_runner.h"
 #include "agent/sidecar/worker.h"
 #include "lib/base/log.h"
 #include "lib/base/random.h"
+#include "lib/base/result.h"
+#include "lib/kube/client.h"
 #include "lib/lease/file_store.h"
 
 namespace mainstay::agent {
@@ -34,7 +38,7 @@ using std::chrono::seconds;
 
 // Again and again: founding, cloning and failovers run code, too, that is not needed afterwards.
 constexpr Duration kGiveBackAfter = seconds(10);
-constexpr Duration kGiveBackEvery = std::chrono::minutes(1);
+constexpr Duration kGiveBackEvery = std::chrono::minutes(10);
 
 void SetLog(const Config& config) {
   LogOptions log;
@@ -55,14 +59,20 @@ void Harden() {
 class Sidecar {
  public:
   explicit Sidecar(const SidecarOptions& options)
-      : options_(options), config_(options.config), loop_(io_), signals_(io_), nonce_(RandomHex(4)) {}
+      : options_(options),
+        config_(options.config),
+        loop_(io_),
+        signals_(io_),
+        nonce_(RandomHex(4)),
+        incarnation_(options.config.shim_socket, nonce_) {}
 
   absl::Status Build();
   int Run();
 
  private:
   absl::StatusOr<election::Memory> LoadMemory();
-  std::string Incarnation() const;
+  void BeginIncarnation();
+  absl::Status BuildLock();
   void GiveBackAt(MonoTime when);
   void AwaitSignal();
   void OnSignal(int signal);
@@ -79,7 +89,10 @@ class Sidecar {
   boost::asio::signal_set signals_;
   const std::string nonce_;
   metrics::AgentInstruments instruments_;
-  NoRolePublisher publisher_;
+  std::unique_ptr<kube::Client> kube_;  // null: another lock
+  std::unique_ptr<RolePublisher> publisher_;
+  LabelPublisher* labels_ = nullptr;  // publisher_, when it is one
+  Incarnation incarnation_;
   std::unique_ptr<audit::Log> audit_;
   std::unique_ptr<lease::Store> store_;
   BuiltEngine engine_;
@@ -115,22 +128,29 @@ absl::StatusOr<election::Memory> Sidecar::LoadMemory() {
   }
 }
 
-// What tells this incarnation of the member from others: the run of the shim, that is of everything that may
-// still write. An agent that restarts beside its shim is the same holder (the engine's lock on the data
-// directory keeps a second one out), so it finds its lock and takes the running database over; with another
-// shim no database of before lives.
-std::string Sidecar::Incarnation() const {
-  if (config_.engine == EngineKind::kFake) return nonce_;
+void Sidecar::BeginIncarnation() {
+  if (config_.engine == EngineKind::kFake) return;
   shim::Client client(config_.shim_socket);
   const absl::StatusOr<shim::State> state = client.GetState(loop_.Now() + seconds(1));
-  if (!state.ok()) {
-    Log(mainstay::LogLevel::kWarn, "agent", "the shim does not answer yet: a new incarnation",
-        {{"error", state.status()}});
-    return nonce_;
+  if (state.ok()) return incarnation_.Begin(state->nonce);
+  Log(mainstay::LogLevel::kInfo, "agent", "the shim does not answer yet: a new incarnation",
+      {{"error", state.status()}});
+}
+
+absl::Status Sidecar::BuildLock() {
+  if (config_.lock == LockKind::kFile) {
+    publisher_ = std::make_unique<NoRolePublisher>();
+    absl::StatusOr<std::unique_ptr<lease::FileStore>> store = lease::FileStore::Open(config_.lock_path);
+    if (!store.ok()) return store.status();
+    store_ = *std::move(store);
+    return absl::OkStatus();
   }
-  char text[20];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(state->nonce));
-  return std::string("s") + text;
+  MAINSTAY_ASSIGN_OR_RETURN(kube_, BuildKubeClient(config_));
+  MAINSTAY_ASSIGN_OR_RETURN(store_, BuildKubeStore(config_, kube_.get()));
+  auto labels = BuildLabelPublisher(config_, kube_.get());
+  labels_ = labels.get();
+  publisher_ = std::move(labels);
+  return absl::OkStatus();
 }
 
 absl::Status Sidecar::Build() {
@@ -147,9 +167,7 @@ absl::Status Sidecar::Build() {
     who.boot = nonce_;
     audit_ = std::make_unique<audit::Log>(STDOUT_FILENO, std::move(who));
   }
-  absl::StatusOr<std::unique_ptr<lease::FileStore>> store = lease::FileStore::Open(config_.lock_path);
-  if (!store.ok()) return store.status();
-  store_ = *std::move(store);
+  MAINSTAY_RETURN_IF_ERROR(BuildLock());
   absl::StatusOr<BuiltEngine> engine = BuildEngine(config_);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
@@ -158,7 +176,9 @@ absl::Status Sidecar::Build() {
   store_worker_ = std::make_unique<ThreadWorker>("store", 4);
   engine_worker_ = std::make_unique<ThreadWorker>("engine", 2);
   fence_ = std::make_unique<FenceKeeper>(io_, &loop_, config_.shim_socket);
-  peers_ = std::make_unique<RpcPeerLink>(&loop_, config_.cluster);
+  MAINSTAY_ASSIGN_OR_RETURN(const std::shared_ptr<rpc::TlsFiles> tls, OpenTls(config_));
+  peers_ = std::make_unique<RpcPeerLink>(&loop_, config_.cluster, tls);
+  BeginIncarnation();
   DriverParts parts;
   parts.loop = &loop_;
   parts.store_worker = store_worker_.get();
@@ -167,14 +187,15 @@ absl::Status Sidecar::Build() {
   parts.engine = engine_.engine.get();
   parts.fence = fence_.get();
   parts.peers = peers_.get();
-  parts.publisher = &publisher_;
+  parts.publisher = publisher_.get();
   parts.instruments = &instruments_;
   parts.audit = audit_.get();
-  driver_ = std::make_unique<Driver>(BuildDriverOptions(config_, Incarnation()), parts, *std::move(memory));
+  driver_ =
+      std::make_unique<Driver>(BuildDriverOptions(config_, incarnation_.id()), parts, *std::move(memory));
   driver_->SetReload([this] { return Reload(); });
   port_ = std::make_unique<AgentPort>(&loop_, driver_.get(), [this] { return loop_.turned_at(); });
   absl::StatusOr<std::unique_ptr<Faces>> faces =
-      Faces::Start(io_, config_, port_.get(), &instruments_, audit_.get());
+      Faces::Start(io_, config_, port_.get(), &instruments_, audit_.get(), tls);
   if (!faces.ok()) return faces.status();
   faces_ = *std::move(faces);
   return absl::OkStatus();
@@ -186,7 +207,7 @@ int Sidecar::Run() {
                               faces_->grpc_address() + ", HTTP " + faces_->http_address() + ", lock " +
                               store_->Describe());
   driver_->Start();
-  fence_->Start(driver_.get());
+  fence_->Start(driver_.get(), [this](uint64_t nonce) { incarnation_.Connected(nonce); });
   const Duration timeout = std::max<Duration>(milliseconds(500), config_.settings.renew);
   watcher_ = std::make_unique<StoreWatcher>(
       &loop_, store_.get(), timeout, [this](election::RecordSeen seen) { driver_->Handle(std::move(seen)); });
@@ -232,7 +253,7 @@ void Sidecar::OnSignal(int signal) {
       "agent.stop", audit::Stage::kStarted,
       was_leading_ ? "told to end: hand over first" : "told to end; the database goes on");
   faces_->SetServing(false);
-  driver_->Handle(election::ShutdownAsked{});
+  driver_->Leave();
   AwaitHandover(loop_.Now() + config_.settings.handover + config_.postgresql.stop_timeout + seconds(2));
 }
 
@@ -305,6 +326,7 @@ int Sidecar::Finish() {
   all = fence_->Stop(seconds(1)) && all;
   all = store_worker_->Stop(seconds(1)) && all;
   all = engine_worker_->Stop(seconds(2)) && all;
+  if (labels_ != nullptr) labels_->Stop(seconds(1));
   driver_->journal().Life("agent.stop",
                           code_ == kExitStopped ? audit::Stage::kCompleted : audit::Stage::kFailed,
                           "the agent ends");

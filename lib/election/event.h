@@ -205,7 +205,9 @@ struct TagsChanged {
   bool no_failover = false;
 };
 // The process shall end: hand over if primary.
-struct ShutdownAsked {};
+struct ShutdownAsked {
+  bool withdrawn = false;  // the container that was told to end was only restarted
+};
 
 using Event =
     std::variant<Tick, StoreDone, RecordSeen, DbReport, EngineDone, FenceArmed, PeerReport, FreezeAsked,

@@ -376,7 +376,7 @@ void Ingest(Context& c, const Event& event) {
       set->self.no_failover = e.no_failover;
       c.s.set = std::move(set);
     }
-    void operator()(const ShutdownAsked&) { c.s.shutdown = true; }
+    void operator()(const ShutdownAsked& e) { c.s.shutdown = !e.withdrawn; }
   };
   std::visit(Visitor{c}, event);
 }

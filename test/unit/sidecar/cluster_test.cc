@@ -291,6 +291,32 @@ TEST(Cluster, ShutdownHandsOver) {
   EXPECT_TRUE(c.HasAll(c.Primary()));
 }
 
+TEST(Cluster, AnEndingPodHandsOverAndARestartedContainerComesBack) {
+  SimCluster c({});
+  c.StartAll();
+  ASSERT_TRUE(c.WaitConverged(3, seconds(60))) << c.Dump();
+  c.Load(seconds(1));
+  const Name first = c.Primary();
+  c.node(first).fence->TellEnding();
+  const auto took = c.WaitPrimary(seconds(3), first);
+  ASSERT_TRUE(took.has_value()) << c.Dump();
+  EXPECT_LE(*took, milliseconds(500));
+  EXPECT_TRUE(c.HasAll(c.Primary()));
+  // A replica has nothing to hand over: its database is stopped at once, so that the container ends.
+  const Name second = c.Primary();
+  Name replica;
+  for (const Name& n : c.names())
+    if (n != first && n != second) replica = n;
+  c.node(replica).fence->TellEnding();
+  ASSERT_TRUE(c.loop().RunUntilTrue(seconds(2), [&] { return !c.world().Running(replica); })) << c.Dump();
+  EXPECT_EQ(c.node(replica).fence->shutdowns(), 1);
+  // Both containers were only restarted: new shims, the same agents.
+  c.node(first).fence->ComeBack();
+  c.node(replica).fence->ComeBack();
+  ASSERT_TRUE(c.WaitConverged(3, seconds(60))) << c.Dump();
+  EXPECT_EQ(c.Primary(), second);
+}
+
 TEST(Cluster, PauseResumeAndIdempotency) {
   SimCluster c({});
   c.StartAll();

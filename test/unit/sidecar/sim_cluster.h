@@ -45,6 +45,13 @@ class SimFence : public FencePort {
       done(true);
     });
   }
+  // A clean shutdown of a database that nobody waits for.
+  void Shutdown() override {
+    ++shutdowns_;
+    world_->Kill(name_);
+    loop_->At(loop_->Now() + std::chrono::milliseconds(5), [this] { Exit(ExitKind::kAsked); });
+  }
+  int shutdowns() const { return shutdowns_; }
   void Crash() {
     world_->Kill(name_);
     Exit(ExitKind::kUnasked);
@@ -52,8 +59,18 @@ class SimFence : public FencePort {
   void Connect(bool connected) {
     connected_ = connected;
     if (sink_ == nullptr) return;
-    sink_->OnShim({connected, world_->Running(name_), until_}, false);
+    sink_->OnShim({connected, world_->Running(name_), ending_, until_}, false);
     if (connected && until_ > loop_->Now()) sink_->OnArmed(until_, epoch_);
+  }
+  // The container's end: SIGTERM to the shim. `other`: a new shim in its place.
+  void TellEnding() {
+    ending_ = true;
+    sink_->OnShim({connected_, world_->Running(name_), true, until_}, false);
+  }
+  void ComeBack() {
+    ending_ = false;
+    until_ = MonoTime();
+    sink_->OnShim({true, world_->Running(name_), false, until_}, true);
   }
   int kills() const { return kills_; }
   int fenced() const { return fenced_; }
@@ -83,6 +100,8 @@ class SimFence : public FencePort {
   MonoTime until_;
   election::Epoch epoch_ = 0;
   int kills_ = 0;
+  int shutdowns_ = 0;
+  bool ending_ = false;
   int fenced_ = 0;
 };
 

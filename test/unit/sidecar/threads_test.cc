@@ -49,6 +49,7 @@ class Agreeable : public FencePort {
   void Arm(MonoTime until, election::Epoch epoch) override {
     loop_->Post([this, until, epoch] { sink_->OnArmed(until, epoch); });
   }
+  void Shutdown() override {}
   void Kill(Duration, std::function<void(bool)> done) override {
     world_->Kill("a");
     loop_->Post([this, done] {
@@ -104,7 +105,8 @@ class Agent {
     port_ = std::make_unique<AgentPort>(&loop_, driver_.get(), [this] { return loop_.turned_at(); });
     thread_ = std::thread([this] { io_.run(); });
     OnLoop([this] {
-      driver_->OnShim({.connected = true, .running = false, .armed_until = MonoTime()}, false);
+      driver_->OnShim({.connected = true, .running = false, .ending = false, .armed_until = MonoTime()},
+                      false);
       driver_->Start();
     });
   }
