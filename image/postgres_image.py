@@ -11,6 +11,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 
 import archive
 
@@ -62,13 +63,16 @@ def apt(folder, *args):
 
 
 def fetch(folder, fresh):
-    """The .deb files, from the cache when they are there."""
+    """The .deb files, from the cache when they are there. Versions that apt no longer names stay unused."""
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
-    listed = [line.split()[1] for line in apt(folder, "--print-uris", "install", *PACKAGES).splitlines() if line.startswith("'")]
-    if listed:
+    os.makedirs(folder, exist_ok=True)
+    with tempfile.TemporaryDirectory() as empty:  # apt lists only what its folder does not have
+        lines = apt(empty, "--print-uris", "install", *PACKAGES).splitlines()
+    names = sorted(line.split()[1] for line in lines if line.startswith("'"))
+    debs = [os.path.join(folder, n) for n in names]
+    if not all(map(os.path.exists, debs)):
         apt(folder, "--download-only", "install", *PACKAGES)
-    debs = sorted(glob.glob(os.path.join(folder, "*.deb")))
     return [d for d in debs if not os.path.basename(d).startswith(LEFT_OUT)]
 
 
@@ -156,10 +160,17 @@ def make(out, scratch, fresh, say):
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise CannotHere("the stand-in is made from Debian's packages by apt: this is no Debian")
     folder = cache()
-    debs = fetch(os.path.join(folder, "debs"), fresh)
-    stamp, wanted = os.path.join(folder, "recipe"), recipe(debs)
     kept = [os.path.join(folder, n) for n in ("postgres.tar", "postgres.oci.tar")]
-    if not (os.path.exists(stamp) and open(stamp, encoding="ascii").read() == wanted and all(map(os.path.exists, kept))):
+    stamp = os.path.join(folder, "recipe")
+    try:
+        debs = fetch(os.path.join(folder, "debs"), fresh)
+    except RuntimeError as failure:
+        if fresh or not all(map(os.path.exists, [stamp, *kept])):
+            raise CannotHere(f"no packages: apt-get update, then again (or no network): {failure}") from failure
+        say("postgres: apt does not answer; the one of last time")
+        return publish(kept, out, say)
+    wanted = recipe(debs)
+    if _read(stamp) != wanted or not all(map(os.path.exists, kept)):
         root = os.path.join(scratch, "root")
         os.makedirs(root)
         unpack(debs, root)
@@ -171,8 +182,21 @@ def make(out, scratch, fresh, say):
         with open(stamp, "w", encoding="ascii") as f:
             f.write(wanted)
         say(f"postgres: {digest} from {len(debs)} packages")
+    return publish(kept, out, say)
+
+
+def publish(kept, out, say):
+    """From the cache to where archives are looked for."""
     for path in kept:
         target = os.path.join(out, os.path.basename(path))
         if not os.path.exists(target) or os.stat(target).st_mtime_ns != os.stat(path).st_mtime_ns:
             shutil.copy2(path, target)
     say(f"postgres: docker.io/library/{TAG} (stand-in), {os.path.getsize(kept[0]) / 1e6:.0f} MB")
+
+
+def _read(path):
+    try:
+        with open(path, encoding="ascii") as f:
+            return f.read()
+    except FileNotFoundError:
+        return ""

@@ -30,8 +30,11 @@ class CannotHere(Exception):
 
 
 def cache():
-    base = os.environ.get("MAINSTAY_CACHE") or os.path.expanduser("~/.cache/mainstay")
-    return os.path.join(base, f"kube-{KUBERNETES}")
+    """Where programs are kept: $MAINSTAY_CACHE, else below the home of who called sudo (who built them there), else below ours."""
+    homes = [os.path.expanduser(f"~{os.environ[n]}") for n in ("SUDO_USER",) if os.environ.get(n)] + [os.path.expanduser("~")]
+    bases = [os.environ["MAINSTAY_CACHE"]] if os.environ.get("MAINSTAY_CACHE") else [os.path.join(h, ".cache", "mainstay") for h in homes]
+    folders = [os.path.join(b, f"kube-{KUBERNETES}") for b in bases]
+    return next((f for f in folders if os.path.isdir(f)), folders[-1])
 
 
 def bin_dir():

@@ -1,12 +1,11 @@
 #!/usr/bin/python3
 """The test bed does what a Kubernetes does, and leaves nothing: pods, native sidecars, volumes, Services, names, dying nodes.
 
-A bed of its own ('tbed') beside one that a person may have up. --nodes N (default 3). Status 3: this machine cannot, and why.
+A bed of its own ('tbed') beside one that a person may have up, of $MAINSTAY_BED_NODES nodes (3). Status 3: this machine cannot, and why.
 """
 import os
 import subprocess
 import sys
-import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -213,21 +212,17 @@ class TestBed(unittest.TestCase):
 
 
 def main():
-    made = subprocess.run([sys.executable, os.path.join(layout.ROOT, "image", "image.py"), "--build",
-                           os.environ.get("MAINSTAY_BUILD", os.path.join(layout.ROOT, "build", "release"))], timeout=600, check=False)
-    if made.returncode == layout.EXIT_CANNOT:
-        return layout.EXIT_CANNOT
-    if made.returncode:
-        return 1
-    procs.unwind_on_signals()
     try:
         cluster.check_here()
     except layout.CannotHere as reason:
         print(f"skipped: {reason}", file=sys.stderr)
         return layout.EXIT_CANNOT
-    begun = time.monotonic()
+    made = subprocess.run([sys.executable, os.path.join(layout.ROOT, "image", "image.py"), "--build",
+                           os.environ.get("MAINSTAY_BUILD", os.path.join(layout.ROOT, "build", "release"))], timeout=600, check=False)
+    if made.returncode:
+        return layout.EXIT_CANNOT if made.returncode == layout.EXIT_CANNOT else 1
+    procs.unwind_on_signals()
     result = unittest.main(argv=[sys.argv[0], "-v", *sys.argv[1:]], exit=False, failfast=True).result
-    print(f"{time.monotonic() - begun:.0f} s", file=sys.stderr)
     return 0 if result.wasSuccessful() else 1
 
 
