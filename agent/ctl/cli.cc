@@ -46,9 +46,14 @@ struct Parsed {
 };
 
 void AddCommon(CLI::App* app, Parsed* p) {
-  app->add_option("--address", p->common.addresses,
+  app->add_option("--address,--agent", p->common.addresses,
                   "agent to ask: host:port or unix:/path; more than one is fine");
   app->add_option("--config", p->common.config_file, "take the addresses from this configuration file");
+  app->add_option("--tls-ca", p->common.tls_ca, "file of the authorities of the members' certificates");
+  app->add_option("--tls-cert", p->common.tls_cert, "file of a certificate that they accept");
+  app->add_option("--tls-key", p->common.tls_key, "file of its private key");
+  app->add_option("--tls-name", p->common.tls_name,
+                  "DNS name in all their certificates; agent.CLUSTER.mainstay by default");
   app->add_option("--timeout", p->timeout, "how long to wait, such as 5s")->capture_default_str();
   app->add_option("-o,--output", p->common.output, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
@@ -154,7 +159,8 @@ int ShowStatus(const Parsed& p, const Program& program) {
   }
   std::vector<std::string> addresses = seeds.addresses;
   for (int64_t round = 1;; ++round) {
-    const Cluster cluster = Discover(addresses, false, std::min<Duration>(kPatience, p.common.timeout));
+    const Cluster cluster =
+        Discover(addresses, false, std::min<Duration>(kPatience, p.common.timeout), seeds.tls);
     const bool clear = p.status.watch && program.out_is_terminal;
     if (clear) *program.out << "\033[H\033[2J";
     if (!cluster.reachable()) {
@@ -164,7 +170,7 @@ int ShowStatus(const Parsed& p, const Program& program) {
       *program.out << (p.common.output == "json" ? StatusJson(cluster, !p.status.watch) + "\n"
                                                  : RenderStatus(cluster, UseColour(program)));
       // The cluster may move: from now on everybody it knows is a way in.
-      for (const std::string& a : cluster.Addresses()) {
+      for (const std::string& a : cluster.closed ? std::vector<std::string>() : cluster.Addresses()) {
         if (std::find(addresses.begin(), addresses.end(), a) == addresses.end() && addresses.size() < 32)
           addresses.push_back(a);
       }
@@ -186,7 +192,8 @@ int ShowWhy(const Parsed& p, const Program& program) {
     *program.err << "mainstay why: " << seeds.problem;
     return kExitUsage;
   }
-  const Cluster cluster = Discover(seeds.addresses, true, std::min<Duration>(kPatience, p.common.timeout));
+  const Cluster cluster =
+      Discover(seeds.addresses, true, std::min<Duration>(kPatience, p.common.timeout), seeds.tls);
   if (!cluster.reachable()) {
     *program.err << "mainstay why: " << UnreachableMessage(seeds, cluster);
     return kExitUnreachable;

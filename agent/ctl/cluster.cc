@@ -4,9 +4,9 @@
 #include <set>
 #include <tuple>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "agent/ctl/table.h"
 #include "lib/rpc/address.h"
 #include "lib/rpc/admin_client.h"
@@ -14,28 +14,11 @@
 namespace mainstay::ctl {
 namespace {
 
-constexpr char kDefaultAddress[] = "127.0.0.1:7400";
 constexpr size_t kMaxAsked = 32;
 
-std::vector<std::string> SplitList(const std::string& text) {
-  return absl::StrSplit(text, absl::ByAnyChar(", "), absl::SkipEmpty());
-}
-
-Seeds FromConfig(const std::string& file, const std::string& from, const Program& program) {
-  Seeds out;
-  out.from = from;
-  const agent::LoadedConfig loaded = agent::LoadConfig({.file = file, .flags = {}}, program.environment);
-  if (!loaded.ok()) {
-    out.problem = loaded.Problems();
-    return out;
-  }
-  out.addresses.push_back(loaded.config.listen_grpc);
-  for (const auto& member : loaded.config.members) out.addresses.push_back(member.peer);
-  return out;
-}
-
 // Adds the answers of `addresses` that were not asked before.
-void Ask(const std::vector<std::string>& addresses, bool decisions, Duration patience, Cluster* cluster) {
+void Ask(const std::vector<std::string>& addresses, bool decisions, Duration patience,
+         const std::shared_ptr<rpc::TlsFiles>& tls, Cluster* cluster) {
   std::vector<std::string> fresh;
   for (const std::string& a : addresses) {
     const bool known = std::any_of(cluster->answers.begin(), cluster->answers.end(),
@@ -46,7 +29,7 @@ void Ask(const std::vector<std::string>& addresses, bool decisions, Duration pat
       fresh.push_back(a);
   }
   if (fresh.empty()) return;
-  auto statuses = rpc::GetStatuses(fresh, decisions, patience);
+  auto statuses = rpc::GetStatuses(fresh, decisions, patience, tls);
   for (size_t i = 0; i < fresh.size(); ++i) cluster->answers.push_back({fresh[i], std::move(statuses[i])});
 }
 
@@ -128,6 +111,11 @@ void Merge(Cluster* cluster) {
   }
 }
 
+void MarkUnasked(Cluster* cluster) {
+  for (auto& [name, known] : cluster->members)
+    known.unasked = cluster->closed && known.own == nullptr && known.error.empty();
+}
+
 void Warn(Cluster* cluster) {
   std::vector<std::string> primaries;
   std::set<std::string> said;
@@ -151,8 +139,14 @@ void Warn(Cluster* cluster) {
       if (said.insert(w).second) cluster->warnings.push_back(absl::StrCat(a.status->member(), ": ", w));
     }
   }
+  if (cluster->closed) {
+    cluster->warnings.push_back(
+        "the others are shown as this member sees them: they answer only by TLS; give --tls-ca, --tls-cert "
+        "and "
+        "--tls-key, or --config");
+  }
   for (const auto& [name, known] : cluster->members) {
-    if (known.own != nullptr) continue;
+    if (known.own != nullptr || known.unasked) continue;
     cluster->warnings.push_back(known.error.empty()
                                     ? absl::StrCat(name, " has no known address: nothing can be asked of it")
                                     : absl::StrCat(name, " does not answer: ", known.error));
@@ -169,27 +163,6 @@ void Warn(Cluster* cluster) {
 
 }  // namespace
 
-Seeds FindSeeds(const Common& common, const Program& program) {
-  if (!common.addresses.empty()) {
-    Seeds out{{}, "--address", ""};
-    for (const std::string& a : common.addresses) {
-      for (const std::string& one : SplitList(a)) out.addresses.push_back(one);
-    }
-    for (const std::string& one : out.addresses) {
-      const std::string problem = rpc::CheckAddress(one);
-      if (!problem.empty())
-        out.problem = absl::StrCat("--address ", one, " ", problem, "; write host:port or unix:/path\n");
-    }
-    return out;
-  }
-  if (!common.config_file.empty()) return FromConfig(common.config_file, "--config", program);
-  if (const std::string list = Getenv(program, "MAINSTAY_ADDRESS"); !list.empty())
-    return {SplitList(list), "MAINSTAY_ADDRESS", ""};
-  if (const std::string file = Getenv(program, "MAINSTAY_CONFIG"); !file.empty())
-    return FromConfig(file, "MAINSTAY_CONFIG", program);
-  return {{kDefaultAddress}, "the default", ""};
-}
-
 std::vector<std::string> Cluster::Addresses() const {
   std::vector<std::string> out;
   for (const auto& [name, known] : members) {
@@ -198,10 +171,11 @@ std::vector<std::string> Cluster::Addresses() const {
   return out;
 }
 
-Cluster Discover(const std::vector<std::string>& seeds, bool decisions, Duration patience) {
+Cluster Discover(const std::vector<std::string>& seeds, bool decisions, Duration patience,
+                 const std::shared_ptr<rpc::TlsFiles>& tls) {
   Cluster cluster;
   cluster.answers.reserve(kMaxAsked);  // pointers into it stay good
-  Ask(seeds, decisions, patience, &cluster);
+  Ask(seeds, decisions, patience, tls, &cluster);
   std::vector<std::string> more;
   std::set<std::string> answered;  // members that answered, maybe under another address than others know
   for (const Answer& a : cluster.answers) {
@@ -210,13 +184,22 @@ Cluster Discover(const std::vector<std::string>& seeds, bool decisions, Duration
   for (const Answer& a : cluster.answers) {
     if (!a.status.ok()) continue;
     for (const auto& m : a.status->members()) {
-      if (answered.count(m.name()) == 0) more.push_back(m.peer_address());
+      if (answered.count(m.name()) > 0) continue;
+      // Without a certificate they would refuse us: their agent tells it, instead of a time-out.
+      const bool closed = tls == nullptr && !a.status->peer_tls_name().empty() &&
+                          !absl::StartsWith(m.peer_address(), "unix:");
+      if (closed) {
+        cluster.closed = true;
+      } else {
+        more.push_back(m.peer_address());
+      }
     }
   }
-  Ask(more, decisions, patience, &cluster);
+  Ask(more, decisions, patience, tls, &cluster);
   ChooseBest(&cluster);
   if (cluster.best != nullptr) {
     Merge(&cluster);
+    MarkUnasked(&cluster);
     Warn(&cluster);
   }
   return cluster;
@@ -230,7 +213,9 @@ std::string UnreachableMessage(const Seeds& seeds, const Cluster& cluster) {
   }
   return out +
          "Is the agent running? Tell where it is with --address HOST:PORT, --config FILE or "
-         "MAINSTAY_ADDRESS.\n";
+         "MAINSTAY_ADDRESS." +
+         (seeds.tls == nullptr ? " An agent with TLS needs --tls-ca, --tls-cert and --tls-key, too.\n"
+                               : "\n");
 }
 
 }  // namespace mainstay::ctl

@@ -12,21 +12,21 @@ _mainstay() {
       -*) ;;
       *)
         case ${COMP_WORDS[i-1]} in
-          --address|--config|--timeout|--output|-o|--reason|--set|--interval|-n) ;;
+          --address|--agent|--config|--tls-*|--timeout|--output|-o|--reason|--set|--interval|-n) ;;
           *) verb=${COMP_WORDS[i]}; break ;;
         esac ;;
     esac
   done
   case $prev in
-    --config) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --config|--tls-ca|--tls-cert|--tls-key) COMPREPLY=($(compgen -f -- "$cur")); return ;;
     -o|--output)
       local formats='text json'
       [[ $verb == fsm ]] && formats='text json mermaid'
       COMPREPLY=($(compgen -W "$formats" -- "$cur")); return ;;
-    --address|--timeout|--reason|--set|--interval|-n) return ;;
+    --address|--agent|--tls-name|--timeout|--reason|--set|--interval|-n) return ;;
   esac
   local verbs='agent status switchover failover pause resume restart reload reinit fence unfence forget durability why fsm config version completion'
-  local common='--address --config --timeout --output --help'
+  local common='--address --config --tls-ca --tls-cert --tls-key --tls-name --timeout --output --help'
   if [[ -z $verb ]]; then COMPREPLY=($(compgen -W "$verbs --help --version" -- "$cur")); return; fi
   case $verb in
     agent) COMPREPLY=($(compgen -W '--config --set --cluster --name --profile --data-dir --grpc --http --log-level --log-format --help' -- "$cur")) ;;

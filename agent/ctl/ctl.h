@@ -41,8 +41,9 @@ int Main(const std::vector<std::string>& arguments, const Program& program);
 
 // What the verbs that talk to a cluster have in common.
 struct Common {
-  std::vector<std::string> addresses;  // --address
-  std::string config_file;             // --config
+  std::vector<std::string> addresses;               // --address
+  std::string config_file;                          // --config
+  std::string tls_ca, tls_cert, tls_key, tls_name;  // --tls-*
   Duration timeout = std::chrono::seconds(30);
   std::string output = "text";  // or json
   bool yes = false;

@@ -23,6 +23,7 @@ std::string Text(const google::protobuf::EnumDescriptor* type, E value) {
 }
 
 std::string StateText(const Cluster::Known& known) {
+  if (known.unasked) return Text(v1::DbState_descriptor(), known.row.state());
   if (known.own == nullptr) return "no answer";
   const auto& db = known.own->database();
   if (db.state() == v1::DB_STATE_RUNNING) {
@@ -107,9 +108,10 @@ std::string DurabilityLine(const Cluster& cluster) {
 
 std::string Heading(const Cluster& cluster, bool colours) {
   const v1::Status& s = *cluster.best;
-  std::string leader = cluster.leader.empty() ? Paint("nobody leads", Colour::kRed, colours)
-                                              : absl::StrCat("leader ", Printable(cluster.leader),
-                                                             cluster.leader_answers ? "" : " (no answer)");
+  std::string leader = cluster.leader.empty()
+                           ? Paint("nobody leads", Colour::kRed, colours)
+                           : absl::StrCat("leader ", Printable(cluster.leader),
+                                          cluster.leader_answers || cluster.closed ? "" : " (no answer)");
   std::string out = absl::StrCat("Cluster ", Paint(Printable(s.cluster()), Colour::kBold, colours), "  ",
                                  Printable(s.engine()), " ", Printable(s.database().version()), "  epoch ",
                                  cluster.epoch, "  ", leader);

@@ -53,7 +53,8 @@ class Run {
     const Seeds seeds = FindSeeds(common_, program_);
     if (!seeds.problem.empty()) return Say(kExitUsage, seeds.problem);
     seeds_ = seeds.addresses;
-    cluster_ = Discover(seeds_, false, std::min<Duration>(kPatience, common_.timeout));
+    tls_ = seeds.tls;
+    cluster_ = Discover(seeds_, false, std::min<Duration>(kPatience, common_.timeout), tls_);
     if (!cluster_.reachable()) return Say(kExitUnreachable, UnreachableMessage(seeds, cluster_));
     old_leader_ = cluster_.leader;
     old_epoch_ = cluster_.epoch;
@@ -78,11 +79,19 @@ class Run {
                                         absl::StrJoin(names, ", ")));
   }
 
+  int Closed(const std::string& member) const {
+    return Say(kExitUnreachable,
+               absl::StrCat(Printable(member),
+                            " answers only by TLS; give --tls-ca, --tls-cert and --tls-key, "
+                            "or --config"));
+  }
+
   // Whom to ask.
   int Choose() {
     if (IsOfMember(command_.verb)) {
       if (command_.target.empty()) return Say(kExitUsage, "which member? Give its name.");
       const auto& known = cluster_.members[command_.target];
+      if (known.own == nullptr && cluster_.closed) return Closed(command_.target);
       if (known.own == nullptr) {
         return Say(kExitUnreachable, absl::StrCat(command_.target, " does not answer: ",
                                                   Printable(known.error), "; is its agent running?"));
@@ -94,6 +103,7 @@ class Run {
       address_ = cluster_.members[cluster_.leader].address;
       return kExitOk;
     }
+    if (cluster_.closed && !cluster_.leader.empty()) return Closed(cluster_.leader);
     // A failover is for exactly this case: asked of the one that shall lead, or of any that answers.
     if (command_.verb == AdminVerb::kFailover) {
       for (const auto& [name, known] : cluster_.members) {
@@ -168,7 +178,7 @@ class Run {
     // The same id again is safe: the agent does it once. One retry covers a connection that was just lost.
     for (int attempt = 0; attempt < 2; ++attempt) {
       const Duration left = std::max<Duration>(end_ - BootClock().Now(), std::chrono::milliseconds(100));
-      reply = rpc::AdminClient(address_).Call(command_, Meta(), left);
+      reply = rpc::AdminClient(address_, tls_).Call(command_, Meta(), left);
       if (reply.ok() || !absl::IsUnavailable(reply.status())) break;
       std::this_thread::sleep_for(std::chrono::milliseconds(200));
     }
@@ -234,7 +244,7 @@ class Run {
     int gone = 0;
     std::vector<std::string> addresses = cluster_.Addresses();
     while (BootClock().Now() < end_) {
-      const Cluster now = Discover(addresses, false, std::chrono::milliseconds(500));
+      const Cluster now = Discover(addresses, false, std::chrono::milliseconds(500), tls_);
       if (now.reachable() && now.epoch > old_epoch_ && now.leader_answers) {
         const v1::Status* leader = now.members.at(now.leader).own;
         if (leader->database().writable() && (now.leader != old_leader_ || command_.target == old_leader_)) {
@@ -263,6 +273,7 @@ class Run {
   const Program& program_;
   const MonoTime end_;
   std::vector<std::string> seeds_;
+  std::shared_ptr<rpc::TlsFiles> tls_;
   Cluster cluster_;
   std::string old_leader_;
   int64_t old_epoch_ = 0;

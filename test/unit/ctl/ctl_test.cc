@@ -8,8 +8,7 @@
 
 #include "agent/ctl/table.h"
 #include "lib/base/json.h"
-#include "lib/rpc/server.h"
-#include "test/unit/rpc/fake_port.h"
+#include "test/unit/ctl/cluster3.h"
 
 namespace mainstay::ctl {
 namespace {
@@ -18,93 +17,6 @@ using election::DbState;
 using election::Role;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-struct Result {
-  int code = -1;
-  std::string out;
-  std::string err;
-};
-
-Result RunWith(const std::vector<std::string>& arguments, std::vector<const char*> environment,
-               bool terminal = false, const std::string& answer = "") {
-  std::ostringstream out;
-  std::ostringstream err;
-  environment.push_back(nullptr);
-  Program p;
-  p.version = "1.2.3";
-  p.out = &out;
-  p.err = &err;
-  p.out_is_terminal = p.in_is_terminal = terminal;
-  p.read_line = [&] { return answer; };
-  p.environment = environment.data();
-  Result r;
-  r.code = Main(arguments, p);
-  r.out = out.str();
-  r.err = err.str();
-  return r;
-}
-Result Invoke(const std::vector<std::string>& arguments) { return RunWith(arguments, {}); }
-
-// Three members a (primary), b, c, each with its server.
-class Cluster3 : public ::testing::Test {
- protected:
-  struct Agent {
-    explicit Agent(const std::string& name) : port(name) {
-      auto s = rpc::Server::Start(
-          {.address = "127.0.0.1:0", .cluster = "demo", .member = name, .port = &port, .audit = nullptr});
-      if (s.ok()) server = *std::move(s);
-    }
-    rpc::FakePort port;
-    std::unique_ptr<rpc::Server> server;
-  };
-
-  void SetUp() override {
-    for (const char* n : {"a", "b", "c"}) agents_.emplace(n, std::make_unique<Agent>(n));
-    for (const auto& [n, agent] : agents_) addresses_[n] = agent->server->address();
-    Lead("a", 7);
-  }
-  void Lead(const std::string& leader, int64_t epoch) {
-    const MonoTime now = BootClock().Now();
-    for (auto& [name, agent] : agents_) {
-      agent->port.Publish([&, n = name](rpc::StatusView& v) {
-        v.role = n == leader ? Role::kPrimary : Role::kReplica;
-        v.leader = leader;
-        v.epoch = epoch;
-        v.shim_connected = true;
-        v.lock.where = "file:/run/demo";
-        v.lock.health = rpc::LockHealth::kOk;
-        v.lock.record_changed_at = now;
-        v.lock.permitted_until = n == leader ? now + std::chrono::hours(1) : MonoTime();
-        v.database.state = DbState::kRunning;
-        v.database.verdict = election::Verdict::kOk;
-        v.database.writable = n == leader;
-        v.database.timeline = 3;
-        v.database.streaming_from = n == leader ? "" : leader;
-        v.durability.voters = {"b", "c"};
-        v.durability.freeze = 2;
-        v.durability.sync = {{"b", "c"}, 1};
-        v.members.clear();
-        for (const auto& [m, address] : addresses_) {
-          rpc::MemberView row;
-          row.name = m;
-          row.role = m == leader ? Role::kPrimary : Role::kReplica;
-          row.peer_address = address;
-          row.heard_at = now;
-          row.in_record = true;
-          row.lag_bytes = 2048;
-          row.sync = row.voter = m != leader;
-          v.members.push_back(row);
-        }
-        v.decisions = {
-            {"row." + n, "Something happened at " + n + ".", "facts of " + n, epoch, 1767225600000 + n[0]}};
-      });
-    }
-  }
-  std::string Address(const std::string& name) { return addresses_[name]; }
-
-  std::map<std::string, std::unique_ptr<Agent>> agents_;
-  std::map<std::string, std::string> addresses_;
-};
 
 void FitsTheWidth(const std::string& text) {
   std::istringstream in(text);

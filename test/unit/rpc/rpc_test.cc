@@ -328,7 +328,7 @@ TEST(Listening, PortsAreNotSharedAndOthersThanLoopbackRefused) {
   const auto open = Server::Start(
       {.address = "0.0.0.0:0", .cluster = "demo", .member = "x", .port = &port, .audit = nullptr});
   EXPECT_EQ(open.status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(open.status().message()), HasSubstr("mTLS"));
+  EXPECT_THAT(std::string(open.status().message()), HasSubstr("no TLS"));
 }
 
 TEST(Messages, OfFailedConnectionsAreOneSentence) {
