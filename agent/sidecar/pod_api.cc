@@ -44,7 +44,7 @@ absl::Status KubePodApi::PostEvent(const RoleEvent& event, MonoTime deadline) {
   const Json object = {
       {"apiVersion", "events.k8s.io/v1"},
       {"kind", "Event"},
-      {"metadata", {{"generateName", options_.pod + "."}, {"namespace", options_.ns}}},
+      {"metadata", {{"generateName", options_.pod + "-"}, {"namespace", options_.ns}}},
       {"eventTime", time},
       {"type", event.warning ? "Warning" : "Normal"},
       {"reason", event.reason},
