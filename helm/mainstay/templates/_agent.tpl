@@ -43,7 +43,7 @@ The container. Dict: root, databasePort, mounts (list of what the engine needs b
 - {name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
 - {name: MAINSTAY_ADVERTISE_PEER, value: "{{ $ip }}:{{ .root.Values.mainstay.ports.grpc }}"}
 - {name: MAINSTAY_ADVERTISE_DATABASE, value: "{{ $ip }}:{{ .databasePort }}"}
-- {name: MAINSTAY_ADDRESS, value: "unix:/run/mainstay-admin/admin.sock"}
+- {name: MAINSTAY_CONFIG, value: /etc/mainstay/config/mainstay.yaml}
 {{- with .root.Values.mainstay.extraEnv }}
 {{ toYaml . }}
 {{- end }}
