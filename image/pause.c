@@ -1,5 +1,4 @@
-/* PID 1 of a pod's sandbox: holds the pod's namespaces open, reaps what is left to it, ends when told. Built
- * static. */
+/* PID 1 of a pod's sandbox: holds its namespaces open, reaps what is left, ends when told. Built static. */
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
