@@ -13,6 +13,7 @@ namespace mainstay::shimd {
 namespace {
 
 constexpr int64_t kKillAgain = 5 * kMilli;
+constexpr int64_t kLastQuestion = kSecond;
 constexpr int kReapsPerTurn = 256;
 
 struct StartFailure {
@@ -216,7 +217,13 @@ void Shim::Finish(int64_t now) {
   killing_ = false;
   fencing_ = false;
   kill_again_ = kNever;
-  if (db_.pending) ReportExit(now);
+  if (db_.pending) {
+    // A primary that its agent stopped: the agent may now ask where the log ends, which makes the handover
+    // short.
+    if (terminating_ && !stop_sent_ && !fenced && db_.stop_asked && deadline_.armed())
+      leave_at_ = now + kLastQuestion;
+    ReportExit(now);
+  }
   if (fenced) {
     deadline_.Clear();
     fence_.empty_at = now;
@@ -228,7 +235,7 @@ void Shim::Finish(int64_t now) {
     peers_[i].kill_waits = false;
     if (!Reply(i, peers_[i].kill_seq, wire::Code::kOk)) Drop(i);
   }
-  if (terminating_) done_ = true;
+  if (terminating_ && tool_.id == 0 && now >= leave_at_) done_ = true;
 }
 
 }  // namespace mainstay::shimd

@@ -188,6 +188,7 @@ void Shim::UpdateTimer() {
   if (deadline_.armed() && !fencing_) next = Earlier(next, deadline_.until());
   if (killing_ || kill_again_ == 0) next = Earlier(next, kill_again_);
   if (terminating_) next = Earlier(next, Earlier(stop_sent_ ? kNever : stop_at_, kill_at_));
+  if (terminating_ && leave_at_ != 0 && !Running()) next = Earlier(next, leave_at_);
   if (tool_.id != 0) {
     next = Earlier(next, tool_.pid != 0 ? Earlier(tool_.deadline, tool_.kill_at) : kNever);
     if (tool_.pid == 0 && !killing_)

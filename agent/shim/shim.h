@@ -162,6 +162,7 @@ class Shim {
 
   bool terminating_ = false, stop_sent_ = false, done_ = false;
   int64_t stop_at_ = kNever, kill_at_ = kNever;
+  int64_t leave_at_ = 0;  // terminating, nothing left: how long an agent may still ask for pg_controldata
 };
 
 // How the loop tells its file descriptors apart in epoll's 64 bits.

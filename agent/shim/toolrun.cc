@@ -77,7 +77,8 @@ void Shim::StartTool(int peer, uint32_t seq, const char* payload, size_t size) {
   if (bad != kAllowed) return refuse(Code::kNotAllowed, bad);
   const int64_t now = BootNow();
   if (fencing_ || killing_ || deadline_.Due(now)) return refuse(Code::kFencing);
-  if (terminating_) return refuse(Code::kTerminating);
+  if (terminating_ && (now >= leave_at_ || request.head.tool != wire::Tool::kControldata))
+    return refuse(Code::kTerminating);
   if (tool_.id != 0) return refuse(Code::kBusy);
   if (spec->needs_stopped && Running()) return refuse(Code::kRunning);
   if (request.head.deadline <= now) return refuse(Code::kLate);
@@ -204,6 +205,7 @@ void Shim::MaybeFinishTool(int64_t now) {
   last_tool_ = wire::ToolDone{tool_.id, tool_.end, tool_.status, 0};
   const PeerRef owner = tool_.owner;
   tool_ = ToolRun{};
+  leave_at_ = now;  // that was the last question
   if (!Alive(owner)) return;
   peers_[owner.index].wants_out = false;
   SetInterest(owner.index);

@@ -160,7 +160,9 @@ absl::StatusOr<LogEnd> PostgresEngine::Stop(MonoTime deadline) {
   Say("");
   MAINSTAY_RETURN_IF_ERROR(status);
   // The database is down, which is what was asked for: where its log ends may stay unknown.
-  const auto end = EndOfStopped(std::max(deadline, BootClock().Now() + seconds(1)));
+  // Not until the deadline: a shim that ended with its database does not come back, and a handover waits
+  // here.
+  const auto end = EndOfStopped(BootClock().Now() + seconds(1));
   if (!end.ok())
     Log(LogLevel::kWarn, "postgres", "stopped; the end of its log is not known", {{"error", end.status()}});
   return end.ok() ? *end : LogEnd{last_offset_, last_timeline_, false};
@@ -247,6 +249,8 @@ absl::Status PostgresEngine::Reload(MonoTime deadline) {
     const std::lock_guard<std::mutex> guard(mutex_);
     if (wished_.has_value()) settings_ = *wished_;
   }
+  const Settings next = ActiveSettings();
+  accounts_.Wish(next.users, next.databases);  // also reads the password files again
   if (dir_.Empty()) return absl::OkStatus();
   absl::Status status = SetRole(role_);
   MAINSTAY_ASSIGN_OR_RETURN(const shim::State state, shim_.GetState(deadline));
@@ -267,6 +271,7 @@ absl::Status PostgresEngine::Reload(MonoTime deadline) {
     settings_ = before;
     wished_.reset();
   }
+  accounts_.Wish(before.users, before.databases);
   MAINSTAY_RETURN_IF_ERROR(SetRole(role_));
   MAINSTAY_RETURN_IF_ERROR(ReloadConf(deadline));
   return status;

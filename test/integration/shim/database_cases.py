@@ -108,6 +108,28 @@ class Database(Case):
         l.signal(FAST)
         s.process.wait(1)
 
+    def test_a_stopped_primary_can_be_asked_where_its_log_ends(self):
+        for ask in (True, False):
+            with self.subTest(ask=ask):
+                s = self.shim(flags=["--term-wait", "20"])
+                l = s.link()
+                l.subscribe()
+                l.arm(now() + 30 * SEC, 1)
+                l.start(PRIMARY, epoch=1)
+                wait_until(lambda: self.beat(s)[0] > 0)
+                s.process.send_signal(signal.SIGTERM)
+                l.event(TERMINATING)
+                l.signal(FAST)
+                l.exited()
+                began = time.monotonic()
+                if ask:
+                    self.refused("terminating", l.start)
+                    self.assertEqual(l.tool(CONTROLDATA, [s.data])[0], "exited")  # not refused
+                s.process.wait(5)
+                self.assertLess(time.monotonic() - began, 0.8 if ask else 1.8)
+                if not ask:
+                    self.assertGreater(time.monotonic() - began, 0.8)
+
     def test_fence_works_while_terminating(self):
         s = self.shim("deaf", flags=["--stop-timeout", "30"])
         l = s.link()
