@@ -111,15 +111,18 @@ def write(folder, name, tag, layer, config):
         f"blobs/sha256/{image_digest}": image, f"blobs/sha256/{manifest_digest}": manifest}, f"blobs/sha256/{layer_digest}")
     _publish(os.path.join(folder, f"{name}.tar"), layer, {
         f"{image_digest}.json": image,
-        "manifest.json": _json([{"Config": f"{image_digest}.json", "RepoTags": [tag], "Layers": [f"{layer_digest}/layer.tar"]}])},
+        "manifest.json": _json([{"Config": f"{image_digest}.json", "RepoTags": [full_name(tag)], "Layers": [f"{layer_digest}/layer.tar"]}])},
         f"{layer_digest}/layer.tar")
     return "sha256:" + manifest_digest
 
 
 def full_name(tag):
-    """docker.io/ before a name that names no host: what containerd calls the image, whatever form it was imported from."""
-    first = tag.partition("/")[0]
-    return tag if "." in first or ":" in first and "/" in tag else "docker.io/" + tag
+    """postgres:15 is docker.io/library/postgres:15, a/b:1 is docker.io/a/b:1. Written out, because without it containerd, Docker and
+    Podman (which takes localhost/) make different names of it."""
+    host, slash, _ = tag.partition("/")
+    if not slash:
+        return "docker.io/library/" + tag
+    return tag if "." in host or ":" in host or host == "localhost" else "docker.io/" + tag
 
 
 def _publish(path, layer, files, layer_name):

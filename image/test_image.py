@@ -73,10 +73,15 @@ class TestImage(unittest.TestCase):
     def test_docker_archive_is_whole(self):
         files = self.members("agent.tar")
         entry = json.loads(files["manifest.json"])[0]
-        self.assertEqual(entry["RepoTags"], ["mainstay/agent:dev"])
+        self.assertEqual(entry["RepoTags"], ["docker.io/mainstay/agent:dev"])
         self.assertEqual(entry["Config"], hashlib.sha256(files[entry["Config"]]).hexdigest() + ".json")
         self.assertEqual(json.loads(files[entry["Config"]])["rootfs"]["diff_ids"],
                          ["sha256:" + hashlib.sha256(files[entry["Layers"][0]]).hexdigest()])
+
+    def test_full_names(self):
+        for short, full in (("postgres:15", "docker.io/library/postgres:15"), ("mainstay/agent:dev", "docker.io/mainstay/agent:dev"),
+                            ("localhost/a:1", "localhost/a:1"), ("host:5000/a:1", "host:5000/a:1"), ("a.b/c:1", "a.b/c:1")):
+            self.assertEqual(image.archive.full_name(short), full)
 
     def test_files_are_the_listed_ones(self):
         """What --rootfs unpacks (the Containerfile copies just that) and what the archive's layer has: the list, no more, no less."""

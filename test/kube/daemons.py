@@ -15,6 +15,17 @@ import procs
 import shell
 
 
+def _started(pid):
+    """procs.start_time, but a program is there until its last thread is: a first thread that is a zombie already leaves the others
+    holding their sockets for a moment."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as f:
+            fields = f.read().rpartition(b")")[2].split()
+        return None if fields[0] == b"Z" and len(os.listdir(f"/proc/{pid}/task")) < 2 else int(fields[19])
+    except OSError:
+        return None
+
+
 class Outliving(subprocess.Popen):
     """A program that may outlive us: no warning when we forget it."""
 
@@ -49,7 +60,7 @@ class Daemons:
         """PID of the program while it runs, else None."""
         self.children = [c for c in self.children if c.poll() is None]
         record = self.record(name)
-        return record["pid"] if record and procs.start_time(record["pid"]) == record["start"] else None
+        return record["pid"] if record and _started(record["pid"]) == record["start"] else None
 
     def start(self, name, argv, netns=None, env=None):
         """Starts it in a session of its own; its output is appended to LOGS/NAME.log."""

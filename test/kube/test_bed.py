@@ -4,6 +4,7 @@
 A bed of its own ('tbed') beside one that a person may have up, of $MAINSTAY_BED_NODES nodes (3). Status 3: this machine cannot, and why.
 """
 import os
+import socket
 import subprocess
 import sys
 import unittest
@@ -174,6 +175,34 @@ class TestBed(unittest.TestCase):
         self.bed.api_resume()
         self.assertTrue(self.bed.api.wait_ready(10))
 
+    def reachable(self, where, node):
+        """The kubelet's port of a node, from another's namespace."""
+        try:
+            with self.bed.inside(where):
+                connection = socket.create_connection((self.bed.node(node).address, 10250), timeout=1.5)
+            connection.close()
+            return True
+        except OSError:
+            return False
+
+    @unittest.skipIf(NODES < 3, "needs three nodes")
+    def test_6b_cuts_between_nodes(self):
+        self.assertTrue(self.reachable("n1", "n2"))
+        self.bed.block("n1", "n2")
+        self.assertEqual([self.reachable(*p) for p in (("n1", "n2"), ("n2", "n1"), ("n1", "n3"), ("n3", "n2"))], [False, False, True, True])
+        self.bed.unblock("n1")
+        self.bed.block("n1", "n2", outgoing=False)  # answers do not come in either, so nothing can be opened
+        self.assertEqual([self.reachable("n1", "n2"), self.reachable("n1", "n3")], [False, True])
+        self.bed.restore("n1")
+        self.bed.silence("n1")
+        self.assertFalse(self.reachable("n2", "n1"))
+        self.bed.restore("n1")
+        self.bed.wait("n1 again", lambda: self.reachable("n2", "n1"), 10)
+        self.bed.stop_kubelet("n1")
+        self.assertFalse(self.reachable("n2", "n1"))
+        self.bed.start_kubelet("n1")
+        self.bed.wait("n1's kubelet", lambda: self.reachable("n2", "n1"), 20)
+
     def test_7_node_without_its_cable(self):
         home = self.bed.pod("db-0")["spec"]["nodeName"]
         if NODES > 1:
@@ -199,6 +228,20 @@ class TestBed(unittest.TestCase):
         self.bed.wait("a new container", lambda: self.bed.pod("db-0")["status"]["containerStatuses"][0]["containerID"] != first, 90)
         self.bed.wait_pod("db-0", timeout=90)
         self.assertEqual(self.bed.wait("the data", lambda: self.query("select x from t", home, self.service()), 30), [(42,)])
+
+    def test_8b_volumes_are_given_back(self):
+        self.bed.kubectl("scale", "statefulset", "db", "--replicas=0")
+        self.bed.wait("no pod", lambda: self.bed.pod("db-0") is None)
+        path = self.bed.volume_path("data-db-0")
+        self.assertTrue(os.listdir(path))
+        self.bed.kubectl("delete", "pvc", "data-db-0", "--timeout=20s")
+        volumes = lambda phase: [v for v in self.bed.get("pv") if v["status"]["phase"] == phase]
+        self.bed.wait("a released volume", lambda: volumes("Released"), 20)
+        self.bed.recycle_volumes()
+        self.bed.wait("all volumes free", lambda: len(volumes("Available")) == 4 * NODES, 20)
+        self.assertEqual(os.listdir(path), [])
+        self.bed.kubectl("scale", "statefulset", "db", "--replicas=1")
+        self.bed.wait_pod("db-0")
 
     def test_9_down_leaves_nothing(self):
         begun = procs.now()
