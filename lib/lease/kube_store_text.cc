@@ -91,14 +91,6 @@ std::string VersionOf(const Json& object) {
   return uid.empty() || version.empty() ? "" : absl::StrCat(uid, "/", version);
 }
 
-bool SplitVersion(const std::string& version, std::string* uid, std::string* resource_version) {
-  const size_t slash = version.find('/');
-  if (slash == std::string::npos || slash == 0 || slash + 1 == version.size()) return false;
-  *uid = version.substr(0, slash);
-  *resource_version = version.substr(slash + 1);
-  return true;
-}
-
 void SetText(Json* object, const char* outer, const char* inner, const std::string& key,
              const std::string& text) {
   Json* at = object;

@@ -26,8 +26,6 @@ inline constexpr char kStateTailAnnotation[] = "mainstay.io/state-tail";
 
 // "<uid>/<resourceVersion>"; "" when the object has none.
 std::string VersionOf(const Json& object);
-// False: not of our making.
-bool SplitVersion(const std::string& version, std::string* uid, std::string* resource_version);
 
 // Writes text into object[outer][inner][key] (or object[outer][key] without `inner`), making maps on the way.
 void SetText(Json* object, const char* outer, const char* inner, const std::string& key,
