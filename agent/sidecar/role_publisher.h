@@ -56,7 +56,7 @@ class LabelPublisher : public RolePublisher {
     Duration retry_least = std::chrono::milliseconds(200);
     Duration retry_most = std::chrono::seconds(5);
     Duration second_look = std::chrono::seconds(10);  // at the others' labels, after becoming primary
-    Duration say_again = std::chrono::seconds(60);    // the own label, while primary
+    Duration say_again = std::chrono::minutes(10);    // the own label, while primary
   };
   LabelPublisher(std::unique_ptr<PodApi> api, Options options);
   ~LabelPublisher() override;

@@ -302,7 +302,13 @@ class FaultProxy:
     def close(self):
         self.rules = []
         self.cut()
-        for listener in self.listeners.values():
-            self.loop.call_soon_threadsafe(listener.close)
+        async def end():
+            for listener in self.listeners.values():
+                listener.close()
+            for _ in range(20):  # what was aborted ends by itself
+                if not self.connections:
+                    break
+                await asyncio.sleep(0.05)
+        self._run(end())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join(10)
