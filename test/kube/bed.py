@@ -9,7 +9,7 @@
         bed.api_pause(); bed.api_resume(); bed.api_stop(); bed.api_start()
         with bed.inside("n2"): psycopg2.connect(host=service_ip)          # this thread's sockets are the node's
 
-Bed.up takes down what a killed test left; a bed of somebody else's (./dev kube up, a running test) is AlreadyUp. Bed.attach()
+A bed of a test that is killed goes away; a bed of somebody else's (./dev kube up, a running test) is AlreadyUp. Bed.attach()
 uses the bed that is up and leaves it up. All waits have a limit and raise shell.Failed with what was seen last.
 Clients that must survive a node's death run inside another node: Services work in the nodes' namespaces only.
 """
@@ -17,6 +17,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 
 import cgroups
@@ -29,6 +31,13 @@ import procs
 import shell
 
 
+def _dismiss(janitor):
+    """Its work is done: there is no bed of ours."""
+    janitor.stdin.write(b"done")
+    janitor.stdin.close()
+    janitor.wait(30)
+
+
 def pod_ready(pod):
     """Ready, and not on its way out."""
     return "deletionTimestamp" not in pod["metadata"] and any(
@@ -39,7 +48,7 @@ class Bed:
     """A running bed."""
 
     def __init__(self, cluster_, ours):
-        self.cluster, self.ours = cluster_, ours
+        self.cluster, self.ours, self.janitor = cluster_, ours, None
         self.layout, self.daemons, self.api = cluster_.bed, cluster_.daemons, cluster_.api()
         self.kubeconfig = self.layout.kubeconfig
 
@@ -49,14 +58,21 @@ class Bed:
         if made.abandoned():
             made.down()
             made = cluster.Cluster(prefix, nodes)
+        # Takes the bed down when we end without having done it, however we end.
+        janitor = subprocess.Popen([sys.executable, os.path.join(layout.HERE, "kube.py"), "--prefix", made.bed.prefix, "janitor", str(os.getpid())],
+                                   stdin=subprocess.PIPE, start_new_session=True, cwd="/")
         try:
             made.up(owner=[os.getpid(), procs.start_time(os.getpid())], images=images, grace=grace, audit=audit, say=say)
         except (cluster.AlreadyUp, layout.CannotHere):
+            _dismiss(janitor)
             raise
         except BaseException:
             made.down()
+            _dismiss(janitor)
             raise
-        return cls(made, ours=True)
+        bed = cls(made, ours=True)
+        bed.janitor = janitor
+        return bed
 
     @classmethod
     def attach(cls, prefix=None):
@@ -74,6 +90,9 @@ class Bed:
     def close(self):
         if self.ours:
             self.cluster.down()
+            if self.janitor:
+                _dismiss(self.janitor)
+                self.janitor = None
 
     def node(self, name):
         return self.layout.node(name)

@@ -4,9 +4,12 @@ State of a bed: FOLDER/bed.json (who made it, how many nodes), FOLDER/pids/*.jso
 is taken down like a whole one.
 """
 import concurrent.futures
+import contextlib
+import errno
 import json
 import os
 import shutil
+import socket
 import sys
 import time
 
@@ -57,8 +60,29 @@ class Cluster:
     def up(self, owner=None, grace=16, audit=False, images=(), say=lambda text: None):
         """Makes the bed; returns when all nodes are Ready and all images are in. GRACE: seconds of silence until NotReady."""
         check_here()
-        if self.exists():
-            raise AlreadyUp(f"a bed '{self.bed.prefix}' is up already ({self.bed.dir}): ./dev kube down, or another --prefix")
+        with self._alone():
+            if self.exists():
+                raise AlreadyUp(f"a bed '{self.bed.prefix}' is up already ({self.bed.dir}): ./dev kube down, or another --prefix")
+            self._up(owner, grace, audit, images, say)
+
+    @contextlib.contextmanager
+    def _alone(self, timeout=60):
+        """One up or down of a prefix at a time. An abstract socket is a lock that nothing can leave behind."""
+        name, end = f"\0mainstay-bed-{self.bed.prefix}", procs.now() + timeout
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as lock:
+            while True:
+                try:
+                    lock.bind(name)
+                    break
+                except OSError as taken:
+                    if taken.errno != errno.EADDRINUSE:
+                        raise
+                    if procs.now() > end:
+                        raise shell.Failed(f"bed '{self.bed.prefix}': somebody else makes or removes it for more than {timeout} s") from taken
+                    time.sleep(0.1)
+            yield
+
+    def _up(self, owner, grace, audit, images, say):
         begun = procs.now()
         os.makedirs(self.bed.dir, exist_ok=True)
         os.chmod(self.bed.dir, layout.FOLDER_MODE)
@@ -154,6 +178,10 @@ class Cluster:
 
     def down(self):
         """Ends and removes everything of the bed; nothing stays but what the machine had before. Harmless when there is none."""
+        with self._alone():
+            self._down()
+
+    def _down(self):
         known = layout.Layout(self.bed.prefix, layout.MAX_NODES).nodes  # also those of a bed whose state was lost
         there = [n for n in known if os.path.exists(n.dir) or os.path.exists(n.run) or cgroups.folders(n.cgroup)]
         # At once and without a word, as nothing of it will be used again. The kubelets first: they would start again what dies.

@@ -243,12 +243,26 @@ class TestBed(unittest.TestCase):
         self.bed.kubectl("scale", "statefulset", "db", "--replicas=1")
         self.bed.wait_pod("db-0")
 
+    def left_by_a_killed_owner(self):
+        """A test that is killed leaves no bed."""
+        program = f"import sys; sys.path.insert(0, {layout.HERE!r})\nimport bed\nbed.Bed.up(1, {PREFIX!r})\nprint('up', flush=True)\ninput()"
+        owner = subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.assertEqual(owner.stdout.readline(), "up\n")
+        owner.kill()
+        owner.communicate(timeout=10)
+        try:
+            self.bed.wait("the janitor", lambda: not self.bed.cluster.leftovers(), 30)
+        except shell.Failed:
+            pass
+        return self.bed.cluster.leftovers()
+
     def test_9_down_leaves_nothing(self):
         begun = procs.now()
         self.bed.close()
         print(f"    down in {procs.now() - begun:.1f} s", file=sys.stderr)
         self.assertEqual(self.bed.cluster.leftovers(), [])
         after = snapshot()
+        self.assertEqual(self.left_by_a_killed_owner(), [])
         for kind, names in after.items():
             extra = {n for n in names - self.before[kind] if PREFIX in n or kind == "interfaces"}
             self.assertEqual(extra, set(), kind)
