@@ -71,7 +71,10 @@ PostgresEngine::PostgresEngine(Options options)
       probe_(&canceller_),
       login_(&canceller_),
       background_(nullptr),
-      settings_(options_.settings) {}
+      accounts_([this](const std::string& database) { return AccountSession(database); }),
+      settings_(options_.settings) {
+  accounts_.Wish(settings_.users, settings_.databases);
+}
 
 PostgresEngine::~PostgresEngine() = default;
 
@@ -107,7 +110,7 @@ void PostgresEngine::Say(std::string activity) {
 Details PostgresEngine::LastDetails() {
   const std::lock_guard<std::mutex> guard(mutex_);
   Details out = details_;
-  out.activity = activity_;
+  out.activity = activity_.empty() ? account_problem_ : activity_;
   return out;
 }
 

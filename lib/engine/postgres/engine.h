@@ -20,6 +20,7 @@
 
 #include "lib/base/file.h"
 #include "lib/engine/engine.h"
+#include "lib/engine/postgres/accounts.h"
 #include "lib/engine/postgres/conf.h"
 #include "lib/engine/postgres/connection.h"
 #include "lib/engine/postgres/controldata.h"
@@ -98,6 +99,7 @@ class PostgresEngine : public Engine {
   absl::Status ControlIn(const std::string& directory, MonoTime deadline);
   absl::StatusOr<Rows> Sql(const char* sql, const std::vector<std::string>& parameters, MonoTime deadline);
   absl::Status WaitAccepting(const std::string& directory, uint32_t starts, MonoTime deadline);
+  ConnectOptions AccountSession(const std::string& database) const;
   void DropSessions();
   absl::StatusOr<bool> InRecovery(MonoTime deadline);
 
@@ -134,6 +136,7 @@ class PostgresEngine : public Engine {
   absl::Status KeepSlots(const std::vector<election::Member>& peers, bool drop_strangers, MonoTime deadline);
   void CheckpointInBackground();
   void SettleAsPrimary(MonoTime deadline);
+  void KeepAccounts(const election::DbReport& report, MonoTime deadline);
   absl::StatusOr<Position> PrimaryPosition(MonoTime deadline);
 
   // sync.cc
@@ -199,6 +202,7 @@ class PostgresEngine : public Engine {
   Connection probe_;       // agent's role: the reserved one
   Connection login_;       // agent's role: opened anew by probes
   Connection background_;  // a CHECKPOINT that nobody waits for
+  AccountKeeper accounts_;
 
   RoleState role_;
   bool role_known_ = false;
@@ -224,6 +228,7 @@ class PostgresEngine : public Engine {
   std::optional<Settings> wished_;
   Details details_;
   std::string activity_;
+  std::string account_problem_;
 };
 
 }  // namespace mainstay::engine::postgres

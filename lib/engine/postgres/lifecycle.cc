@@ -249,6 +249,8 @@ absl::Status PostgresEngine::Reload(MonoTime deadline) {
     const std::lock_guard<std::mutex> guard(mutex_);
     if (wished_.has_value()) settings_ = *wished_;
   }
+  const Settings next = ActiveSettings();
+  accounts_.Wish(next.users, next.databases);  // also reads the password files again
   if (dir_.Empty()) return absl::OkStatus();
   absl::Status status = SetRole(role_);
   MAINSTAY_ASSIGN_OR_RETURN(const shim::State state, shim_.GetState(deadline));
@@ -269,6 +271,7 @@ absl::Status PostgresEngine::Reload(MonoTime deadline) {
     settings_ = before;
     wished_.reset();
   }
+  accounts_.Wish(before.users, before.databases);
   MAINSTAY_RETURN_IF_ERROR(SetRole(role_));
   MAINSTAY_RETURN_IF_ERROR(ReloadConf(deadline));
   return status;

@@ -15,6 +15,26 @@
 
 namespace mainstay::engine::postgres {
 
+// A role that is created and kept as told, never dropped (accounts.h).
+struct UserSpec {
+  std::string name;
+  std::string password_file;  // the password or its SCRAM verifier; "" : the role's password is left alone
+  bool login = true;
+  bool superuser = false;
+  bool createdb = false;
+  bool createrole = false;
+  bool replication = false;
+  bool inherit = true;
+  int connection_limit = -1;
+  std::vector<std::string> member_of;
+};
+struct DatabaseSpec {
+  std::string name;
+  std::string owner;  // "" : whoever it is
+  std::vector<std::string> extensions;
+  std::string encoding, locale;  // when it is made
+};
+
 // Can be changed while the engine runs (PostgresEngine::Configure, in force at the next Reload).
 struct Settings {
   std::map<std::string, std::string>
@@ -26,6 +46,8 @@ struct Settings {
   Duration start_timeout = std::chrono::minutes(5);  // also bounded by the operation's deadline
   Duration stop_timeout = std::chrono::seconds(10);  // clean shutdown, then kill
   Duration clone_timeout = std::chrono::hours(6);
+  std::vector<UserSpec> users;
+  std::vector<DatabaseSpec> databases;
 };
 
 struct Options {

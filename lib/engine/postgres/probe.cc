@@ -323,6 +323,7 @@ void PostgresEngine::ProbeRunning(const shim::State& state, MonoTime deadline, D
   }
   GuardSettings(rows->text(0, kSyncNames));
   CleanUp(*report, deadline);
+  KeepAccounts(*report, deadline);
 }
 
 DbReport PostgresEngine::Probe(MonoTime deadline) {

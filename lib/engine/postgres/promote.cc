@@ -114,6 +114,18 @@ void PostgresEngine::SettleAsPrimary(MonoTime deadline) {
   CheckpointInBackground();
 }
 
+// Off every path that anybody waits for: a few milliseconds with each good probe, while there is something to
+// do.
+void PostgresEngine::KeepAccounts(const election::DbReport& report, MonoTime deadline) {
+  if (!report.writable || !role_.primary) {
+    accounts_.Stop();
+  } else if (report.verdict == election::Verdict::kOk) {
+    accounts_.Step(std::min(deadline, BootClock().Now() + milliseconds(30)));
+  }
+  const std::lock_guard<std::mutex> guard(mutex_);
+  account_problem_ = accounts_.problem();
+}
+
 // What Promote and Reopen have in common once the database writes. Names are in the file; nothing depends on
 // what follows but the return of the others.
 absl::StatusOr<LogEnd> PostgresEngine::FinishOpening(const election::Engine& op, uint32_t old_timeline,

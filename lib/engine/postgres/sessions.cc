@@ -30,6 +30,16 @@ ConnectOptions PostgresEngine::Local(const std::string& role, const std::string&
   };
 }
 
+// Extensions go where people expect them. pg_catalog is searched first all the same, because it is not named.
+ConnectOptions PostgresEngine::AccountSession(const std::string& database) const {
+  ConnectOptions out = Local(options_.superuser, options_.socket_dir, 30'000);
+  for (auto& [key, value] : out) {
+    if (key == "dbname") value = database;
+    if (key == "options") absl::StrAppend(&value, " -c search_path=public");
+  }
+  return out;
+}
+
 absl::Status PostgresEngine::ControlIn(const std::string& directory, MonoTime deadline) {
   if (control_.busy()) control_.Close();  // an earlier call gave up on its answer
   if (control_.open()) return absl::OkStatus();
@@ -61,6 +71,7 @@ void PostgresEngine::DropSessions() {
   probe_.Close();
   login_.Close();
   background_.Close();
+  accounts_.Stop();
   waits_proven_ = false;
   settle_due_ = false;
   next_details_ = MonoTime();
