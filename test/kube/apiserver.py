@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A real API server (etcd + kube-apiserver) on free ports of the loopback, ready in about two seconds; no nodes, no pods run.
+"""A real API server (etcd + kube-apiserver) on free ports of the loopback, ready in seconds; no nodes, no pods run.
 
 For tests of the lock, of rights and of faults. In a Python test:
 

@@ -48,8 +48,8 @@ def find_go():
     wanted = ".".join(map(str, GO))
     raise layout.CannotHere(
         f"building Kubernetes needs Go {wanted} or newer ({'; '.join(seen) or 'none found'}; Debian 12's own is 1.19). Unpack a "
-        f"release of Go into /usr/local/go, or install golang-{wanted}-go (or newer) from backports, then: ./dev kube build. Tests that "
-        "need the API server alone also run with ready-made programs: $KUBEBUILDER_ASSETS names a folder with kube-apiserver, etcd, kubectl")
+        "release of Go into /usr/local/go (or install a newer golang-go from backports), then: ./dev kube build. Tests that need the API "
+        "server alone also run with ready-made programs: $KUBEBUILDER_ASSETS names a folder with kube-apiserver, etcd, kubectl")
 
 
 def missing():
