@@ -1,0 +1,121 @@
+"""Cases in which people change the release: upgrades, scaling, uninstall and reinstall on the kept volumes."""
+import time
+
+import load as load_
+from procs import now
+from world import Failure, NAMESPACE, RELEASE
+
+
+def _runs(w):
+    """What would differ had a pod or one of its containers been restarted."""
+    return {n: (p["metadata"]["uid"], [c["restartCount"] for c in p["status"]["containerStatuses"] + p["status"]["initContainerStatuses"]])
+            for n, p in w.pods().items()}
+
+
+def _show(w, name):
+    """The parameter at every member."""
+    return {n: w.sql(p["status"]["podIP"], f"SHOW {name}", p["spec"]["nodeName"])[0][0] for n, p in w.pods().items()}
+
+
+def _rolled(w):
+    s = w.bed.get("statefulset", RELEASE, NAMESPACE)
+    st = s["status"]
+    return (st.get("observedGeneration") == s["metadata"]["generation"] and st.get("updatedReplicas", 0) == w.instances
+            and st["currentRevision"] == st["updateRevision"] and st.get("readyReplicas", 0) == w.instances)
+
+
+def upgrade_reload(w, m):
+    """helm upgrade with parameters that are reloaded: nothing restarts"""
+    before = _runs(w)
+    want = "6MB" if _show(w, "work_mem")[m.primary] != "6MB" else "8MB"
+    w.values["postgresql"]["parameters"]["work_mem"] = want
+    m.fault(lambda: w.helm("upgrade"))
+    w.wait(f"work_mem is {want} at all members", lambda: set(_show(w, "work_mem").values()) == {want}, 200, 1)
+    m.note(f"in force everywhere after {m.since():.0f} s")
+    if _runs(w) != before:
+        m.problem(f"something restarted: {before} before, {_runs(w)} after")
+    if len(m.reigns()) > 1:
+        m.problem("the primary changed")
+
+
+def _upgrade(w, m, at_most):
+    lead = m.primary
+    m.fault(lambda: w.helm("upgrade"))
+    w.wait("all pods are of the new revision", lambda: _rolled(w), 400, 0.5)
+    changes = len(m.reigns()) - 1
+    m.figures["switchovers"] = changes
+    m.note(f"{lead} led; rolled in {m.since():.0f} s with {changes} change{'s' * (changes != 1)} of the primary")
+    if changes > at_most:
+        m.problem(f"{changes} changes of the primary, not at most {at_most}")
+
+
+def upgrade_restart(w, m):
+    """helm upgrade with parameters that need a restart and other resources, pg-0 leads: replicas first, one switchover"""
+    first = f"{RELEASE}-0"
+    if m.primary != first:
+        w.kubectl("exec", m.primary, "-c", "mainstay", "--", "mainstay", "switchover", first, "--yes")
+        w.wait(f"{first} leads", lambda: w.primary() == first, 60)
+        w.wait_well(60)
+        m.begin_again()
+    parameters = w.values["postgresql"]["parameters"]
+    parameters["shared_buffers"] = "96MB" if parameters["shared_buffers"] == "64MB" else "64MB"
+    w.values["resources"]["limits"]["memory"] = "640Mi"
+    _upgrade(w, m, 1)
+    seen = _show(w, "shared_buffers")
+    if set(seen.values()) != {parameters["shared_buffers"]}:
+        m.problem(f"shared_buffers: {seen}")
+
+
+def upgrade_other(w, m):
+    """helm upgrade with other resources, the highest ordinal leads: Kubernetes takes it first, at most two switchovers"""
+    last = f"{RELEASE}-{w.instances - 1}"
+    if m.primary != last:
+        w.kubectl("exec", m.primary, "-c", "mainstay", "--", "mainstay", "switchover", last, "--yes")
+        w.wait(f"{last} leads", lambda: w.primary() == last, 60)
+        w.wait_well(60)
+        m.begin_again()
+    w.values["resources"]["requests"]["cpu"] = "60m" if w.values["resources"]["requests"]["cpu"] != "60m" else "50m"
+    _upgrade(w, m, 2)
+
+
+def scale(w, m):
+    """three members to two (the primary is the one that goes) and back to three"""
+    last = f"{RELEASE}-2"
+    if m.primary != last:
+        w.kubectl("exec", m.primary, "-c", "mainstay", "--", "mainstay", "switchover", last, "--yes")
+        w.wait(f"{last} leads", lambda: w.primary() == last, 60)
+        w.wait_well(60)
+        m.begin_again()
+    w.instances = 2
+    m.undo(setattr, w, "instances", 3)
+    m.fault(lambda: w.helm("upgrade"))
+    w.wait(f"{last} is gone", lambda: last not in w.pods(), 150)
+    w.kubectl("exec", f"{RELEASE}-0", "-c", "mainstay", "--", "mainstay", "forget", last, "--yes")
+    w.wait_well(150)
+    m.note(f"two members and well after {m.since():.0f} s")
+    w.instances = 3
+    w.helm("upgrade")
+    m.healing_from()
+
+
+def reinstall(w, m):
+    """helm uninstall, then install on the kept volumes"""
+    system = w.status(m.primary)["database"]["system_id"]
+    epoch = w.status(m.primary)["epoch"]
+    m.load.stop()
+    begun = now()
+    w.uninstall()
+    gone = now() - begun
+    w.helm("install")
+    begun = now()
+    w.wait_well(180)
+    w.service_of()
+    m.note(f"uninstalled in {gone:.0f} s, well again {now() - begun:.0f} s after the install")
+    s = w.status(w.primary())
+    if s["database"]["system_id"] != system:
+        raise Failure(f"another database: system identifier {s['database']['system_id']}, it was {system}")
+    if s["epoch"] <= epoch:
+        m.problem(f"epoch {s['epoch']} after {epoch}")
+    m.load.service = w.dsn(w.service)
+    w.wait("a client writes", lambda: w.sql(w.service, f"INSERT INTO {load_.TABLES[0]} VALUES (-{int(time.time() * 1000)}, 'after', 0) RETURNING id",
+                                            w.writer_node()), 30)

@@ -1,0 +1,87 @@
+"""What the suite found, for people: a line for each case, a table, a section of docs/RELIABILITY.md."""
+import json
+import os
+import time
+
+import layout
+
+DOCS = os.path.join(layout.ROOT, "docs", "RELIABILITY.md")
+HEADING = "## Pods on a real Kubernetes: `./dev test --cluster`"
+PEER = "CloudNativePG 1.30.0 on the same bed and kind of machine, measured 2026-11-23 (through its `-rw` Service)"
+
+
+def seconds(value):
+    return "" if value is None else f"{value:.2f}"
+
+
+def verdict(r):
+    if not r["ok"]:
+        return "FAILED"
+    worst = max(r.get("kept_s") or 0, r.get("fresh_s") or 0)
+    return "over goal" if r.get("goal_s") and worst > r["goal_s"] else "ok"
+
+
+def print_row(r):
+    parts = [f"{verdict(r):9} {r['case']:16}"]
+    if "kept_s" in r:
+        parts.append(f"outage kept {r['kept_s']:.2f} s, fresh {r['fresh_s']:.2f} s" + (f" (goal {r['goal_s']:g})" if r["goal_s"] else ""))
+    if "acknowledged" in r:
+        parts.append(f"{r['acknowledged']} acknowledged, {r['lost']} lost, overlap {r['overlap_ms']:g} ms")
+    if "well_s" in r:
+        parts.append(f"well after {r['well_s']:.1f} s")
+    print("  ".join(parts), flush=True)
+    for problem in r["problems"]:
+        print("          " + problem.replace("\n", "\n          ")[:1500])
+    if r.get("evidence"):
+        print(f"          evidence: {os.path.relpath(r['evidence'], layout.ROOT)}")
+
+
+def print_table(results):
+    print(f"\n{'case':16} {'kept s':>7} {'fresh s':>7} {'goal s':>6} {'peer s':>10} {'acked':>7} {'lost':>4} {'overlap':>7} {'well s':>6}  result")
+    for r in results:
+        peer = (r.get("peer") or "").split(";")[0]
+        print(f"{r['case']:16} {seconds(r.get('kept_s')):>7} {seconds(r.get('fresh_s')):>7} {r.get('goal_s') or '':>6} {peer:>10} "
+              f"{r.get('acknowledged', ''):>7} {r.get('lost', ''):>4} {r.get('overlap_ms', ''):>7} {r.get('well_s', ''):>6}  {verdict(r)}")
+    print(f"peer: {PEER}. kept/fresh: longest time without an acknowledged row of sessions that stay open / of a new session for each row.")
+
+
+def section(results, o):
+    """The section of the documentation. A figure stands there because it was measured by this run."""
+    load = os.getloadavg()
+    lines = [HEADING, f"""`helm install` on the test bed (docs/TESTBED.md: three nodes, Kubernetes {layout.KUBERNETES}), then case after case at the primary while clients
+write through its Service from another node: two sessions that stay open and reconnect after an error, one client with a new session for
+every row, and beside each member, on its own node, one that tries to write to it whatever it is. After each case every acknowledged row is
+compared on every member. Outage: the longest time that any of these clients of the Service had no acknowledgement. Well: until every member is
+Ready, streams and acknowledges again, from the end of the fault. Clients have `connect_timeout` 1 s, `tcp_user_timeout` 2 s and wait 3 s for an answer.
+
+{time.strftime('%F')}, PostgreSQL 15, lock {o.lock}, profile {o.profile}, `./dev test --cluster`, 2 cores, load average {load[0]:.0f} to {max(load):.0f} from other work.
+The last column: {PEER}; research/peers.md has the runs.
+""", "| case | outage kept / fresh, s | goal | acknowledged | lost | two primaries | well, s | CloudNativePG, s |", "|---|---|---|---|---|---|---|---|"]
+    for r in results:
+        outage = f"{r['kept_s']:.2f} / {r['fresh_s']:.2f}" if "kept_s" in r else ""
+        lost = f"{r['acknowledged']:,} | {r['lost']} | {r['overlap_ms']:g} ms" if "acknowledged" in r else "| | "
+        state = "" if r["ok"] else " (**failed**)"
+        lines.append(f"| {r['what']}{state} | {outage} | {r.get('goal_s') or ''} | {lost} | {r.get('well_s', '')} | {r.get('peer') or ''} |")
+    notes = [f"- {r['case']}: {'; '.join(r['notes'])}." for r in results if r.get("notes")]
+    return "\n".join(lines + ["", *notes, ""])
+
+
+def write_docs(results, o):
+    """Replaces the section, or puts it before the first one about known limits; the rest of the page stays."""
+    with open(DOCS, encoding="utf-8") as f:
+        text = f.read()
+    head, found, rest = text.partition(HEADING)
+    if found:
+        cut = rest.find("\n## ")
+        rest = rest[cut + 1:] if cut >= 0 else ""
+    else:
+        at = text.find("## Found and mended on the way")
+        head, rest = (text[:at], text[at:]) if at >= 0 else (text.rstrip() + "\n\n", "")
+    with open(DOCS, "w", encoding="utf-8") as f:
+        f.write(head + section(results, o) + ("\n" + rest if rest else ""))
+
+
+def rewrite(path, options):
+    """The section anew from a --json file."""
+    with open(path, encoding="utf-8") as f:
+        write_docs(json.load(f)["results"], options)
