@@ -196,6 +196,11 @@ std::vector<election::Name> Driver::Others() const {
   for (const election::Member& m : state_.view->members) {
     if (m.name != state_.set->self.name) names.push_back(m.name);
   }
+  // The former primary first.
+  for (const election::HistoryEntry& h : state_.view->history) {
+    const auto found = std::find(names.begin(), names.end(), h.holder);
+    if (found != names.end()) std::rotate(names.begin(), found, found + 1);
+  }
   return names;
 }
 

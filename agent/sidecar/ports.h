@@ -90,7 +90,8 @@ struct RoleNews {
 class RolePublisher {
  public:
   virtual ~RolePublisher() = default;
-  // The database is about to be opened for writing here: none of `others` shall be seen as primary any more.
+  // The database is about to be opened for writing here: none of `others` (the former primary first) shall be
+  // seen as primary any more.
   virtual void Opening(const std::vector<election::Name>& others) = 0;
   // Both are bounded and retried by the implementation and never block.
   virtual void Publish(const RoleNews& news) = 0;

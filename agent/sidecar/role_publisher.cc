@@ -8,7 +8,6 @@
 #include <deque>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include "lib/base/log.h"
@@ -31,6 +30,14 @@ std::string LabelOf(election::Role role) {
       break;
   }
   return "";
+}
+
+std::vector<std::string> Without(const std::string& self, const std::vector<election::Name>& names) {
+  std::vector<std::string> out;
+  for (const election::Name& name : names) {
+    if (name != self && std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
+  }
+  return out;
 }
 
 RoleEvent EventOf(const std::string& self, const RoleNews& news) {
@@ -73,10 +80,12 @@ struct LabelPublisher::Shared {
   std::mutex mutex;
   std::condition_variable wake;
   // What shall be, under `mutex`.
-  std::set<std::string> off;           // pods that must not have the label `primary`
-  std::set<std::string> others;        // all other members, for the second look
-  std::optional<election::Role> role;  // shall be
-  bool said = true;                    // it is so, as far as we know
+  std::vector<std::string> off;         // pods that must not have the label `primary`
+  std::vector<std::string> others;      // all other members, for the second look
+  std::optional<election::Role> role;   // published
+  std::optional<election::Role> label;  // what the label shall say: `role`, or already kPrimary while opening
+  bool said = true;                     // it is so, as far as we know
+  MonoTime undo_at = MonoTime::Never();  // an opening that came to nothing
   std::deque<Pending> events;
   MonoTime look_again = MonoTime::Never();
   MonoTime say_again = MonoTime::Never();
@@ -87,9 +96,14 @@ struct LabelPublisher::Shared {
   MonoTime Deadline() const { return BootClock().Now() + options.call_timeout; }
 
   void Periodic(MonoTime now) {
+    if (now >= undo_at) {
+      label = role;
+      said = !label.has_value();
+      undo_at = MonoTime::Never();
+    }
     if (role != election::Role::kPrimary) return;
     if (now >= look_again) {
-      off.insert(others.begin(), others.end());
+      off = others;
       look_again = MonoTime::Never();
     }
     if (now >= say_again) {
@@ -98,28 +112,32 @@ struct LabelPublisher::Shared {
     }
   }
 
-  // One round of calls, `lock` held around them only. OK: nothing failed.
+  absl::Status TakeOff(std::unique_lock<std::mutex>& lock, const std::string& pod) {
+    lock.unlock();
+    const absl::Status status = api->SetRole(pod, "", kPrimary, Deadline());
+    lock.lock();
+    if (status.ok()) off.erase(std::remove(off.begin(), off.end(), pod), off.end());
+    return status;
+  }
+  absl::Status SayOwn(std::unique_lock<std::mutex>& lock) {
+    if (said || !label.has_value()) return absl::OkStatus();
+    const election::Role wanted = *label;
+    lock.unlock();
+    const absl::Status status = api->SetRole(options.self, LabelOf(wanted), "", Deadline());
+    lock.lock();
+    if (status.ok() && label == wanted) said = true;
+    return status;
+  }
+
+  // One round of calls, `lock` held around them only. OK: nothing failed. The former primary's label and then
+  // the own one, without anything in between: two changes of a Service within milliseconds are one for
+  // kube-proxy, which otherwise lets a second pass between them.
   absl::Status Round(std::unique_lock<std::mutex>& lock) {
     absl::Status worst;
-    const std::set<std::string> taken = off;
-    for (const std::string& pod : taken) {
-      lock.unlock();
-      const absl::Status status = api->SetRole(pod, "", kPrimary, Deadline());
-      lock.lock();
-      if (status.ok())
-        off.erase(pod);
-      else
-        worst = status;
-    }
-    if (!said && role.has_value()) {
-      const election::Role wanted = *role;
-      lock.unlock();
-      const absl::Status status = api->SetRole(options.self, LabelOf(wanted), "", Deadline());
-      lock.lock();
-      if (!status.ok())
-        worst = status;
-      else if (role == wanted)
-        said = true;
+    const std::vector<std::string> taken = off;
+    for (size_t i = 0; i < std::max<size_t>(taken.size(), 1); ++i) {
+      if (i < taken.size()) worst.Update(TakeOff(lock, taken[i]));
+      if (i == 0) worst.Update(SayOwn(lock));
     }
     while (!events.empty()) {
       Pending pending = std::move(events.front());
@@ -143,7 +161,7 @@ struct LabelPublisher::Shared {
       const MonoTime now = BootClock().Now();
       Periodic(now);
       if (Idle()) {
-        const MonoTime next = std::min({look_again, say_again, now + std::chrono::minutes(1)});
+        const MonoTime next = std::min({undo_at, look_again, say_again, now + std::chrono::minutes(1)});
         wake.wait_for(lock, next - now, [this] { return stopping || !Idle(); });
         continue;
       }
@@ -183,9 +201,12 @@ LabelPublisher::~LabelPublisher() { Stop(Duration::zero()); }
 
 void LabelPublisher::Opening(const std::vector<election::Name>& others) {
   std::lock_guard<std::mutex> lock(shared_->mutex);
-  shared_->off.insert(others.begin(), others.end());
-  shared_->off.erase(shared_->options.self);
-  shared_->wake.notify_all();
+  Shared& s = *shared_;
+  s.off = Without(s.options.self, others);
+  s.label = election::Role::kPrimary;
+  s.said = false;
+  s.undo_at = BootClock().Now() + s.options.undo;
+  s.wake.notify_all();
 }
 
 void LabelPublisher::Publish(const RoleNews& news) {
@@ -193,10 +214,11 @@ void LabelPublisher::Publish(const RoleNews& news) {
   std::lock_guard<std::mutex> lock(shared_->mutex);
   Shared& s = *shared_;
   const bool same = s.role == news.role;
-  s.role = news.role;
-  s.said = false;
-  s.others = {news.others.begin(), news.others.end()};
-  s.others.erase(s.options.self);
+  // What an opening has said already needs no saying again.
+  s.said = s.said && s.label == news.role;
+  s.role = s.label = news.role;
+  s.undo_at = MonoTime::Never();
+  s.others = Without(s.options.self, news.others);
   s.off.clear();  // of a reign that did not come about
   s.look_again = s.say_again = MonoTime::Never();
   if (news.role == election::Role::kPrimary) {

@@ -1,15 +1,16 @@
 // Tells the world outside who is primary: the label of the pods, which Services select, and Events.
 //
 //   LabelPublisher publisher(std::make_unique<KubePodApi>(...), {.self = "pg-0"});
-//   publisher.Opening({"pg-1", "pg-2"});                      // before a promotion
+//   publisher.Opening({"pg-1", "pg-2"});                      // before a promotion; the former primary first
 //   publisher.Publish({.role = Role::kPrimary, .epoch = 7, .why = "..."});
 //
-// Level-based: it keeps what shall be, and works until it is so. On becoming primary the label `primary` is
-// taken off all other members first (the old primary's agent may be frozen, and a label set late by it would
-// send clients to two databases; only one of them accepts writes, the fence sees to that), then the own one
-// is set; what a late writer spoils in between is put right by a second look, and the own label is said again
-// now and then, since people edit labels. Nothing waits for it: a promotion must not depend on the API
-// server.
+// Level-based: it keeps what shall be, and works until it is so. When the database is about to be opened the
+// label `primary` is taken off the former primary (whose agent may be frozen) and set here, in that order and
+// within milliseconds, so that a Service changes once: kube-proxy lets a second pass between two changes. The
+// database accepts no write until it is open, and sessions that come early live through the promotion. An
+// opening that comes to nothing is undone. What a late writer spoils is put right by a second look at the
+// others; the own label is said again now and then, since people edit labels. Nothing waits for it: a
+// promotion must not depend on the API server.
 //
 // Bounds: each call of the API 2 s; a failed one is tried again after 0.2 s to 5 s, for ever; at most 16
 // Events wait, each is tried three times. Thread rules: Opening, Publish and Stop on the loop; one thread of
@@ -55,6 +56,7 @@ class LabelPublisher : public RolePublisher {
     Duration call_timeout = std::chrono::seconds(2);
     Duration retry_least = std::chrono::milliseconds(200);
     Duration retry_most = std::chrono::seconds(5);
+    Duration undo = std::chrono::seconds(15);         // an opening that is not followed by a role
     Duration second_look = std::chrono::seconds(10);  // at the others' labels, after becoming primary
     Duration say_again = std::chrono::minutes(10);    // the own label, while primary
   };

@@ -13,6 +13,7 @@
 #include <thread>
 #include <utility>
 
+#include "agent/config_watch.h"
 #include "agent/face.h"
 #include "agent/sidecar/assemble.h"
 #include "agent/sidecar/driver.h"
@@ -61,6 +62,7 @@ class Sidecar {
   explicit Sidecar(const SidecarOptions& options)
       : options_(options),
         config_(options.config),
+        config_watch_(WatchedFiles(options.source, options.config)),
         loop_(io_),
         signals_(io_),
         nonce_(RandomHex(4)),
@@ -74,16 +76,18 @@ class Sidecar {
   void BeginIncarnation();
   absl::Status BuildLock();
   void GiveBackAt(MonoTime when);
+  void LookAtConfigAt(MonoTime when);
   void AwaitSignal();
   void OnSignal(int signal);
   void AwaitHandover(MonoTime until);
   void End(int code);
   std::string Reload();
-  void ReloadBySignal();
+  void ReloadAs(const std::string& what, const std::string& actor);
   int Finish();
 
   const SidecarOptions options_;
   Config config_;
+  ConfigWatch config_watch_;
   boost::asio::io_context io_{1};
   AsioLoop loop_;
   boost::asio::signal_set signals_;
@@ -213,6 +217,7 @@ int Sidecar::Run() {
       &loop_, store_.get(), timeout, [this](election::RecordSeen seen) { driver_->Handle(std::move(seen)); });
   faces_->SetServing(true);
   GiveBackAt(loop_.Now() + kGiveBackAfter);
+  LookAtConfigAt(loop_.Now() + kConfigLookEvery);
   io_.run();
   return Finish();
 }
@@ -221,6 +226,14 @@ void Sidecar::GiveBackAt(MonoTime when) {
   loop_.At(when, [this] {
     GiveBackStartMemory();
     GiveBackAt(loop_.Now() + kGiveBackEvery);
+  });
+}
+
+// Kubernetes swaps the files of a ConfigMap or Secret and signals nobody.
+void Sidecar::LookAtConfigAt(MonoTime when) {
+  loop_.At(when, [this] {
+    if (config_watch_.Look()) ReloadAs("file", "the file");
+    LookAtConfigAt(loop_.Now() + kConfigLookEvery);
   });
 }
 
@@ -240,7 +253,7 @@ void Sidecar::OnSignal(int signal) {
     return;
   }
   if (signal == SIGHUP) {
-    ReloadBySignal();
+    ReloadAs("sighup", "SIGHUP");
     return;
   }
   if (ending_) {
@@ -291,6 +304,7 @@ std::string Sidecar::Reload() {
   }
   const Config before = std::exchange(config_, config);
   SetLog(config_);
+  config_watch_.Watch(WatchedFiles(options_.source, config_));
   driver_->engine_runner().SetProbe(config_.probe_interval, config_.probe_timeout, config_.hung_after);
   election::TagsChanged tags;
   tags.priority = config_.settings.self.priority;
@@ -308,12 +322,12 @@ std::string Sidecar::Reload() {
   return "";
 }
 
-void Sidecar::ReloadBySignal() {
+void Sidecar::ReloadAs(const std::string& what, const std::string& actor) {
   rpc::AdminCommand command;
-  command.id = "sighup-" + nonce_ + "-" + std::to_string(reloads_);
+  command.id = what + "-" + nonce_ + "-" + std::to_string(reloads_);
   command.verb = rpc::AdminVerb::kReload;
   command.deadline = loop_.Now() + seconds(30);
-  command.actor = "SIGHUP";
+  command.actor = actor;
   driver_->Submit(command, [](const rpc::AdminAnswer&) {});
 }
 
