@@ -14,7 +14,7 @@ list(TRANSFORM MAINSTAY_INSTALLED PREPEND mainstay_ OUTPUT_VARIABLE installed_ta
 install(TARGETS ${installed_targets} EXPORT mainstay ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT library)
 foreach(room ${MAINSTAY_INSTALLED})
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/lib/${room}/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/mainstay/lib/${room}
-    COMPONENT library FILES_MATCHING PATTERN "*.h" PATTERN "*_internal.h" EXCLUDE)
+    COMPONENT library FILES_MATCHING PATTERN "*.h" PATTERN "*_internal.h" EXCLUDE PATTERN "kube_store*" EXCLUDE)
 endforeach()
 install(EXPORT mainstay NAMESPACE mainstay:: FILE mainstayTargets.cmake DESTINATION ${config_dir} COMPONENT library)
 

@@ -188,7 +188,7 @@ class Watch {
   friend class Client;
   Watch(std::string what, MonoTime end);
   Item FromLine(const std::string& line);
-  Item End(Got got, std::string reason, std::string text);
+  Item End(Got got, std::string reason, const std::string& text);
 
   const std::string what_;
   const MonoTime end_;  // given up then

@@ -65,9 +65,9 @@ absl::Status UseClientCert(SSL_CTX* context, const std::string& cert_pem, const 
   if (leaf == nullptr || SSL_CTX_use_certificate(context, leaf.get()) != 1)
     return absl::InvalidArgumentError(absl::StrCat("the client certificate cannot be used: ", Reason()));
   for (;;) {
-    Cert next(PEM_read_bio_X509(cert_bio.get(), nullptr, &NoPassword, nullptr));
+    const Cert next(PEM_read_bio_X509(cert_bio.get(), nullptr, &NoPassword, nullptr));
     if (next == nullptr) break;
-    if (SSL_CTX_add0_chain_cert(context, next.get()) == 1) next.release();
+    if (SSL_CTX_add1_chain_cert(context, next.get()) != 1) break;
   }
   ERR_clear_error();
   const Bio key_bio = Memory(key_pem);

@@ -96,7 +96,7 @@ Watch::Watch(std::string what, MonoTime end)
     : what_(std::move(what)), end_(end), decoder_(kStreamBytes, /*stream=*/true) {}
 Watch::~Watch() = default;
 
-Watch::Item Watch::End(Got got, std::string reason, std::string text) {
+Watch::Item Watch::End(Got got, std::string reason, const std::string& text) {
   over_ = true;
   Item item;
   item.got = got;

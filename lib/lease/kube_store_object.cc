@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/log.h"
 #include "lib/base/random.h"
@@ -13,7 +14,9 @@ namespace {
 
 constexpr Duration kOpenPatience = std::chrono::milliseconds(2500);
 constexpr Duration kFirstRest = std::chrono::milliseconds(250);
-constexpr Duration kLongestRest = std::chrono::seconds(8);
+constexpr Duration kLongestRest = std::chrono::seconds(4);
+// A watch that ends sooner than this ended for no good reason.
+constexpr Duration kShortLife = std::chrono::seconds(5);
 
 StoreAnswer Unknown(absl::string_view detail) {
   return {StoreOutcome::kUnknown, "", {}, absl::StrCat("kube store: ", detail)};
@@ -105,7 +108,11 @@ StoreAnswer LockObject::Put(const std::string& if_version, const Change& change,
   kube::Result r = client_->Replace(resource_, next, CallUntil(deadline));
   if (!r.ok()) {
     StoreAnswer answer = ToAnswer(r.error);
-    if (answer.outcome == StoreOutcome::kConflict) return AfterConflict(if_version, answer.detail, deadline);
+    // Said of this object itself it is a conflict. Otherwise (its uid, a quota) it takes another look.
+    const bool plain = r.error.details_kind == resource_.plural &&
+                       absl::StrContains(r.error.message, "the object has been modified");
+    if (answer.outcome == StoreOutcome::kConflict && !plain)
+      return AfterConflict(if_version, answer.detail, deadline);
     return answer;
   }
   *held = ToHeld(*std::move(r.object));
@@ -218,8 +225,10 @@ void LockObject::WatchStep(MonoTime deadline) {
     case Got::kInterrupted:
       return;
     case Got::kEnded:
-    case Got::kExpired:
-      return DropWatch("");
+    case Got::kExpired: {
+      const bool soon = BootClock().Now() < opened_at_ + kShortLife;
+      return DropWatch(soon ? item.error.message : "");
+    }
     case Got::kFailed:
       return DropWatch(item.error.message);
   }
