@@ -4,6 +4,7 @@
 Never two at the same time; each takes over after the other's release and after the other's death (kill -9). Ours runs with exactly
 the rights that lib/lease/kube_store.h asks for. $MAINSTAY_BUILD: the build folder. Status 3: cannot be run here, and why.
 """
+import datetime
 import json
 import os
 import re
@@ -142,6 +143,17 @@ class Election:
         self.log.close()
 
 
+def requests_of(lock, since):
+    """{verb and resource: how many} that the account of LOCK asked of the server since SINCE (of its audit log)."""
+    user, found = f"system:serviceaccount:{NAMESPACE}:{lock}", {}
+    with open(SERVER.audit_log, encoding="utf-8") as f:
+        for entry in map(json.loads, f):
+            if entry["user"]["username"] == user and entry["stage"] == "ResponseComplete" and entry["requestReceivedTimestamp"] > since:
+                what = f"{entry['verb']} {entry['objectRef']['resource']}"
+                found[what] = found.get(what, 0) + 1
+    return found
+
+
 def leader_of(kind, lock):
     if kind == "lease":
         return SERVER.api.get(f"{LEASES}/leases/{lock}")["spec"]
@@ -162,6 +174,19 @@ def play(kind, told):
         assert record["leaseDurationSeconds"] == LEASE + 1 and record[transitions] > 0, record
         form = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d" + (r"\.\d{6}Z" if kind == "lease" else "Z")
         assert re.fullmatch(form, record["renewTime"]) and re.fullmatch(form, record["acquireTime"]), record
+
+        # A holder renews with one PUT; who waits is told by its watch and asks for nothing.
+        election.start("ours-w")
+        time.sleep(3)
+        begun, since = procs.now(), datetime.datetime.now(datetime.timezone.utc).isoformat()
+        election.stays("ours-a", 8)
+        passed, asked = procs.now() - begun, requests_of(election.lock, since)
+        told["requests in 8 s"] = dict(asked)
+        lock = "leases" if kind == "lease" else "configmaps"
+        writes = asked.pop("update " + lock, 0)
+        assert passed / 0.8 * 0.7 <= writes <= passed / 0.8 + 2, (writes, asked)
+        assert sum(asked.values()) <= (1 if kind == "lease" else 0), asked  # Lease: its state is looked at every 30 s
+        election.end("ours-w", signal.SIGTERM)
 
         election.end("ours-a", signal.SIGTERM)
         told["go after our release"] = election.wait_for("go-a", LEASE)  # at once: no lease to wait for
@@ -217,7 +242,7 @@ def main():
     procs.unwind_on_signals()
     try:
         GO = go_elector()
-        with apiserver.ApiServer() as SERVER:
+        with apiserver.ApiServer(audit=True) as SERVER:
             SERVER.api.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
             return 0 if unittest.main(exit=False, verbosity=2).result.wasSuccessful() else 1
     except layout.CannotHere as reason:
