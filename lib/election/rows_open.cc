@@ -156,7 +156,11 @@ bool SuccessorReady(const Context& c) {
 bool Crashed(const Context& c) {
   return c.set().database && c.s.open_epoch != 0 && Dead(c.s) && EngineIdle(c.s) && !c.s.view->paused;
 }
-bool CrashFailover(const Context& c) { return Crashed(c) && (SuccessorReady(c) || c.s.reopen_tries >= 3); }
+// A lock that cannot be given up now helps no successor: while its store does not answer, a restart in place
+// is faster.
+bool CrashFailover(const Context& c) {
+  return Crashed(c) && ((SuccessorReady(c) && c.s.store_failures == 0) || c.s.reopen_tries >= 3);
+}
 void ActCrashFailover(Context& c) {
   State& s = c.s;
   c.facts = s.reopen_tries >= 3 ? "restarted in place 3 times already"
@@ -214,14 +218,16 @@ void AddOpenRows(std::vector<Row>* t) {
                 "The database could not be opened: give the lock up and let another member lead.", "stepdown",
                 false, OpenFailed, GiveUp});
   t->push_back({"primary.crash-failover", In(Phase::kPrimary),
-                "every process of the database is gone and enough voters are alive",
+                "every process of the database is gone, enough voters are alive and the lock's store answers",
                 "The database died and synchronous standbys are ready: give the lock up at once, that is "
                 "faster than a restart.",
                 "releasing", false, CrashFailover, ActCrashFailover});
-  t->push_back({"primary.crash-reopen", In(Phase::kPrimary),
-                "every process of the database is gone and nobody is ready to take over",
-                "The database died and no standby is ready: restart it in place under the same lock.",
-                "opening", false, Crashed, ActReopen});
+  t->push_back(
+      {"primary.crash-reopen", In(Phase::kPrimary),
+       "every process of the database is gone, and nobody is ready to take over or could",
+       "The database died, and no standby is ready or could take the lock: restart it in place under "
+       "the same lock.",
+       "opening", false, Crashed, ActReopen});
   t->push_back({"primary.hung", In(Phase::kPrimary), "the database has not proven a write for too long",
                 "The database is hung: it runs but cannot write. Kill it, then let a standby lead.",
                 "stepdown", false, Hung, GiveUp});
