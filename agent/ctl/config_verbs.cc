@@ -37,13 +37,21 @@ One YAML file (`mainstay agent --config FILE`), overridden by the environment, t
 - A length of time has a unit: `500ms`, `10s`, `1m30s`. A size may have one: `64MB`, `10GB` (1 kB is 1024 bytes).
 - `mainstay config check` tells all problems at once, each with line, path, value and remedy. `mainstay config print --origin` shows
   what is in force and where each value comes from.
-- SIGHUP (or `mainstay reload MEMBER`) reads everything again. Settings marked with R take effect at once; for others the agent says that
+- SIGHUP, `mainstay reload MEMBER`, or a changed file (looked at every 10 s, also the links that Kubernetes swaps, and the password
+  files of `postgresql.users`) reads everything again. Settings marked with R take effect at once; for others the agent says that
   they wait for its restart (which does not touch the database).
 - `profile: fast` presets lease 3s, validity 2s, fence 900ms, renew 500ms, suspicion 1s, heartbeat 250ms, freeze_wait 500ms,
   sync_patience 500ms, probe.interval 250ms, probe.timeout 500ms, probe.hung_after 2s. What you set yourself wins.
 - Timings are checked: `validity/(1-rho) + fence <= lease/(1+rho)` with rho = 0.001 (how wrong a clock's rate may be), at least three
   renewals within `validity`, `suspicion >= 1.5 * renew`, `heartbeat <= suspicion / 2`,
   `probe.interval <= suspicion / 3`. Unsafe ones are refused with the arithmetic.
+
+- TLS is mutual and for every connection to `listen.grpc` that is no unix socket: `tls.ca`, `tls.cert` and `tls.key` together, or none. Every
+  certificate, of members and administrators, must be signed by `tls.ca`, hold the DNS name `tls.peer_name`, and be for both ends of a
+  connection (extended key usages serverAuth and clientAuth, or none). Files are looked at every 10 s; what is half written, does not
+  belong together or is expired is not taken: the old ones stay in force, the log says why and `mainstay_certificate_refused` is 1. Calls under
+  way are not touched; connections are made anew within the hour. To replace an authority: put old and new into `ca` everywhere, then
+  new certificates, then take the old one out.
 
 A smallest file:
 
@@ -60,6 +68,25 @@ postgresql:
   data_dir: /var/lib/mainstay/a/data
   socket_dir: /run/mainstay/a
   password_file: /var/lib/mainstay/demo.passwords
+```
+
+In a pod (`name`, `uid`, `kubernetes.namespace` and the `advertise` addresses come from the environment):
+
+```yaml
+cluster: pg
+election: {lock: configmap}
+listen: {grpc: "0.0.0.0:7400", http: "0.0.0.0:7401", admin: "unix:/run/mainstay/agent.sock"}
+tls: {ca: /etc/mainstay/tls/ca.crt, cert: /etc/mainstay/tls/tls.crt, key: /etc/mainstay/tls/tls.key}
+shim: {socket: /run/mainstay/shim.sock}
+postgresql:
+  data_dir: /var/lib/postgresql/data/pgdata
+  socket_dir: /var/run/postgresql
+  listen_addresses: "*"
+  password_file: /etc/mainstay/passwords/pgpass
+  users:
+    - {name: app, password_file: /etc/mainstay/passwords/app}
+  databases:
+    - {name: app, owner: app, extensions: [pg_trgm]}
 ```
 
 )";
