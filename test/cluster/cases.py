@@ -33,7 +33,7 @@ def kill_shim(w, m):
 
 
 def kill_containers(w, m):
-    """kill -9 of everything in the primary's pod, agent and database"""
+    """kill -9 of everything in the primary's pod, agent and database: nobody is left to tell it, as when a node dies"""
     pids = [p for c in ("mainstay", "postgres") for p in w.bed.find_in(m.primary, c, "all", "db")]
     m.fault(lambda: m.send_kill(pids))
 
@@ -128,6 +128,8 @@ def api_down(w, m):
 def api_down_kill(w, m):
     """the API server is stopped; 10 s later the primary's postmaster is killed; the API server is back after 30 s more"""
     pids = w.bed.find_in(m.primary, "postgres", "postgres -D", "db")[:1]
+    # The agents are through within seconds; Kubernetes' own watchers (endpoints, kube-proxy) ask again at intervals of up to a minute.
+    m.bound = 180
     m.undo(w.bed.api_start)
     w.bed.api_stop()
     time.sleep(10)
@@ -168,7 +170,7 @@ CASES = [
     Case("kill-postmaster", kill_postmaster, 1.5, KILL, True),
     Case("kill-agent", kill_agent, 1.5, "", False),
     Case("kill-shim", kill_shim, 1.5, "", True),
-    Case("kill-containers", kill_containers, 1.5, "", False),
+    Case("kill-containers", kill_containers, 5.0, "", False),
     Case("switchover", switchover, 1.5, SWITCH, False),
     Case("delete-pod", delete_pod, 1.5, DELETE, True),
     Case("delete-force", delete_force, 1.5, FORCE, True),

@@ -90,7 +90,8 @@ def scale(w, m):
     m.undo(setattr, w, "instances", 3)
     m.fault(lambda: w.helm("upgrade"))
     w.wait(f"{last} is gone", lambda: last not in w.pods(), 150)
-    w.kubectl("exec", f"{RELEASE}-0", "-c", "mainstay", "--", "mainstay", "forget", last, "--yes")
+    # Refused while its last report is fresh.
+    w.wait(f"{last} is forgotten", lambda: w.kubectl("exec", f"{RELEASE}-0", "-c", "mainstay", "--", "mainstay", "forget", last, "--yes") or True, 60, 1)
     w.wait_well(150)
     m.note(f"two members and well after {m.since():.0f} s")
     w.instances = 3

@@ -150,14 +150,14 @@ class Load:
         return [f"{kind}{i}" for i in range(self.counts[kind == "fresh"])]
 
     def outage(self, kind, since, until):
-        """The longest time that any client of the kind had no acknowledgement within the two moments, in seconds."""
-        worst = 0
+        """(longest time that any client of the kind had no acknowledgement within the two moments, its end after `since`), in seconds."""
+        worst, end = 0, since
         for source in self.sources(kind):
             times = sorted(a.acked for a in list(self.write_acks) if a.source == source)
             before = [t for t in times if t <= since]
             edge = [before[-1] if before else self.begun] + [t for t in times if since < t <= until] + [until]
-            worst = max(worst, *(b - a for a, b in zip(edge, edge[1:])))
-        return worst / 1e9
+            worst, end = max([(worst, end), *((b - a, b) for a, b in zip(edge, edge[1:]))])
+        return worst / 1e9, (end - since) / 1e9
 
     def recovered(self, since, count=3):
         """Every client of the Service was acknowledged `count` rows that were sent after the moment."""

@@ -24,7 +24,7 @@ def verdict(r):
 def print_row(r):
     parts = [f"{verdict(r):9} {r['case']:16}"]
     if "kept_s" in r:
-        parts.append(f"outage kept {r['kept_s']:.2f} s, fresh {r['fresh_s']:.2f} s" + (f" (goal {r['goal_s']:g})" if r["goal_s"] else ""))
+        parts.append(f"outage kept {r['kept_s']:.2f} s (until {r['kept_until_s']:.2f}), fresh {r['fresh_s']:.2f} s (until {r['fresh_until_s']:.2f})" + (f" (goal {r['goal_s']:g})" if r["goal_s"] else ""))
     if "acknowledged" in r:
         parts.append(f"{r['acknowledged']} acknowledged, {r['lost']} lost, overlap {r['overlap_ms']:g} ms")
     if "well_s" in r:

@@ -38,6 +38,7 @@ class Measure:
     def __init__(self, world, quick, say):
         self.world, self.quick, self.say = world, quick, say
         self.at, self.healing, self.notes, self.problems, self.figures = None, None, [], [], {}
+        self.bound = BOUND
         self.cleanup = contextlib.ExitStack()
         self.load = None
         self.loads = []
@@ -109,7 +110,7 @@ class Measure:
 def heal(m):
     """After the fault: clients write, members are well, a second more. Seconds until well."""
     if not m.load.stop_event.is_set():
-        m.wait_clients(BOUND)
+        m.wait_clients(m.bound)
     well = m.world.wait_well(HEAL)
     if not m.load.stop_event.is_set():
         m.wait_clients(30)
@@ -123,11 +124,14 @@ def judge(world, case, m, took):
     result = {"case": case.name, "what": case.function.__doc__, "goal_s": case.goal, "peer": case.peer, "well_s": round(took, 1)}
     if m.at:
         for kind in ("kept", "fresh"):
-            result[f"{kind}_s"] = round(m.load.outage(kind, m.at, m.until), 2)
+            gap, end = m.load.outage(kind, m.at, m.until)
+            result.update({f"{kind}_s": round(gap, 2), f"{kind}_until_s": round(end, 2)})
             # A generous multiple: machines that run tests are noisy.
             if case.goal and result[f"{kind}_s"] > max(30, 10 * case.goal):
                 m.problem(f"{kind} sessions were without service for {result[kind + '_s']} s; the goal is {case.goal:g} s")
     lost, overlap, problems = 0, 0.0, []
+    for load in m.loads:  # they write into the same tables
+        world.attempted |= load.attempted
     for load in m.loads:
         one = world.judge(load)
         lost, overlap, problems = lost + one[0], overlap + one[1], problems + one[2]
@@ -198,7 +202,7 @@ def run(o, results):
     try:
         world.values["mainstay"]["election"] = {"lock": o.lock, "profile": o.profile}
         took = world.install()
-        problems = world.tables()
+        problems = world.tables() + world.helm_test()
         results.append({"case": "install", "what": "helm install until all members are Ready and acknowledge", "well_s": round(took, 1),
                         "ok": not problems, "problems": problems, "notes": [], "goal_s": None, "peer": ""})
         print_row(results[-1])

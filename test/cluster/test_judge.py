@@ -31,13 +31,13 @@ def load_of(*lists):
 class Judge(unittest.TestCase):
     def test_outage_is_the_worst_clients(self):
         load = load_of(acks("kept0", [1, 2, 3, 4]), acks("kept1", [1, 3.5, 4], first=10), acks("fresh0", [1, 2, 4], first=20))
-        self.assertEqual(load.outage("kept", int(1.5 * SECOND), 4 * SECOND), 2.5)  # from the last row before, not from the fault
-        self.assertEqual(load.outage("fresh", int(1.5 * SECOND), 4 * SECOND), 2)
+        self.assertEqual(load.outage("kept", int(1.5 * SECOND), 4 * SECOND), (2.5, 2.0))  # from the last row before, not from the fault
+        self.assertEqual(load.outage("fresh", int(1.5 * SECOND), 4 * SECOND), (2, 2.5))
 
     def test_outage_that_never_ends(self):
         load = load_of(acks("kept0", [1, 2]), acks("kept1", [1, 2, 3, 9, 10], first=10), acks("fresh0", [1], first=20))
-        self.assertEqual(load.outage("kept", SECOND, 10 * SECOND), 8)
-        self.assertEqual(load.outage("fresh", SECOND, 10 * SECOND), 9)
+        self.assertEqual(load.outage("kept", SECOND, 10 * SECOND), (8, 9))
+        self.assertEqual(load.outage("fresh", SECOND, 10 * SECOND), (9, 9))
         self.assertFalse(load.recovered(SECOND, 1))
 
     def test_recovered_wants_every_client(self):

@@ -133,6 +133,14 @@ class World:
             make()
             return [f"role and database of the values were not there, made by hand: {late} {told}"]
 
+    def helm_test(self):
+        """What is wrong, if anything."""
+        try:
+            self.bed.helm("-n", NAMESPACE, "test", RELEASE, "--timeout", "110s")
+            return []
+        except shell.Failed as failure:
+            return [f"helm test: {failure} {self.kubectl('logs', '-l', 'app.kubernetes.io/component=test', '--tail=20', check=False)}"]
+
     def kubectl(self, *args, timeout=60, check=True):
         return self.bed.kubectl("-n", NAMESPACE, *args, timeout=timeout, check=check)
 
@@ -238,7 +246,6 @@ class World:
 
     def judge(self, load):
         """After load.stop(): compares every acknowledged row with every member. (lost, overlap in ms, problems)."""
-        self.attempted |= load.attempted
         load.attempted = self.attempted
         self.wait_well(60)
         primary, pods = self.primary(), self.pods()
