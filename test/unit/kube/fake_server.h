@@ -71,7 +71,7 @@ class FakeServer {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address);
+    if (bind(listener_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) abort();
     listen(listener_, 16);
     socklen_t size = sizeof address;
     getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);

@@ -9,7 +9,6 @@
 namespace mainstay::kube {
 namespace {
 
-using lease::Document;
 using lease::KubeStoreOptions;
 using lease::Store;
 using lease::StoreAnswer;
