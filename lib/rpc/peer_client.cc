@@ -24,6 +24,7 @@ class PeerClient::Impl : public std::enable_shared_from_this<PeerClient::Impl> {
     std::unique_ptr<v1::Agent::Stub> stub;
     std::atomic<int> calls{0};
     uint64_t generation = 0;  // of the certificates
+    MonoTime made;
   };
 
   struct CallBase {
@@ -47,9 +48,12 @@ class PeerClient::Impl : public std::enable_shared_from_this<PeerClient::Impl> {
     if (closed_) return nullptr;
     std::shared_ptr<Peer>& peer = peers_[address];
     const uint64_t generation = options_.tls ? options_.tls->Current()->generation : 0;
-    if (!peer || peer->generation != generation) {
+    const MonoTime now = BootClock().Now();
+    if (!peer || peer->generation != generation ||
+        (options_.tls && now - peer->made > options_.renew_channel)) {
       old = std::exchange(peer, std::make_shared<Peer>());
       peer->generation = generation;
+      peer->made = now;
       peer->stub = v1::Agent::NewStub(
           MakeChannel(address, options_.tls.get(), options_.at ? DeadlineBy::kCaller : DeadlineBy::kGrpc));
     }

@@ -41,6 +41,9 @@ class PeerClient {
     // Null: plaintext. Otherwise for every address but unix sockets; a change of the files makes new
     // channels, and calls under way end on the old ones.
     std::shared_ptr<TlsFiles> tls;
+    // With TLS a channel is made anew after this long, well before the server would end its connection for
+    // its age: a call that leaves while the server says so would fail.
+    Duration renew_channel = std::chrono::minutes(30);
   };
   explicit PeerClient(Options options);
   ~PeerClient();

@@ -25,7 +25,6 @@ namespace mainstay::rpc {
 namespace {
 
 constexpr size_t kMemoryQuota = 8 << 20;
-constexpr int kMaxConnectionAgeMs = 60 * 60 * 1000;
 constexpr int kMaxConnectionGraceMs = 10 * 60 * 1000;  // the longest call
 
 // gRPC unlinks whatever socket it finds at a path before it binds: find out first whether somebody answers on
@@ -64,7 +63,11 @@ void SetBounds(grpc::ServerBuilder* builder) {
 class ServerImpl : public Server {
  public:
   explicit ServerImpl(const Options& options)
-      : service_(options), address_(options.address), admin_(options.admin_address), tls_(options.tls) {}
+      : service_(options),
+        address_(options.address),
+        admin_(options.admin_address),
+        tls_(options.tls),
+        max_age_(options.max_connection_age) {}
   ~ServerImpl() override {
     if (!server_) return;
     server_->Shutdown(DeadlineIn(std::chrono::seconds(1)));  // then cancels what still runs
@@ -104,16 +107,15 @@ class ServerImpl : public Server {
  private:
   static bool IsUnix(const std::string& address) { return absl::StartsWith(address, "unix:"); }
 
-  static absl::Status Add(grpc::ServerBuilder* builder, const std::string& address,
-                          const std::shared_ptr<TlsFiles>& tls, int* port) {
+  absl::Status Add(grpc::ServerBuilder* builder, const std::string& address,
+                   const std::shared_ptr<TlsFiles>& tls, int* port) const {
     if (IsUnix(address) && SomebodyListens(address.substr(5))) {
       return absl::AlreadyExistsError(
           absl::StrCat("gRPC server on ", address, ": somebody listens there; stop the other agent"));
     }
     if (tls != nullptr && !IsUnix(address)) {
-      // Each connection is judged anew now and then: a certificate that expired, or an authority that was
-      // taken away, does not live on in a connection. What is under way goes on meanwhile.
-      builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kMaxConnectionAgeMs);
+      builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
+                                  static_cast<int>(max_age_ / std::chrono::milliseconds(1)));
       builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kMaxConnectionGraceMs);
       builder->AddListeningPort(address, ServerTls(tls), port);
     } else {
@@ -126,6 +128,7 @@ class ServerImpl : public Server {
   std::string address_;
   const std::string admin_;
   const std::shared_ptr<TlsFiles> tls_;
+  const Duration max_age_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };

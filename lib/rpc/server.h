@@ -35,6 +35,10 @@ class Server {
     std::string address;            // "127.0.0.1:7400" (port 0: any) or "unix:/path" (mode 0600)
     std::shared_ptr<TlsFiles> tls;  // for `address` unless it is a unix socket; null: plaintext, local only
     std::string admin_address;      // "unix:/path" (mode 0600), plaintext; "" : none
+    // With TLS: after about this long a connection is made anew, so that a certificate that expired, or an
+    // authority that was taken away, does not live on in it. Calls under way go on. Members' own channels are
+    // younger (PeerClient::Options::renew_channel).
+    Duration max_connection_age = std::chrono::hours(1);
     std::string cluster;
     std::string member;
     Port* port = nullptr;

@@ -66,8 +66,11 @@ class Home {
 };
 
 struct Agent {
-  explicit Agent(std::shared_ptr<TlsFiles> tls, const std::string& admin = "") : port("b") {
+  explicit Agent(std::shared_ptr<TlsFiles> tls, const std::string& admin = "",
+                 Duration max_age = std::chrono::hours(1))
+      : port("b") {
     Server::Options o;
+    o.max_connection_age = max_age;
     o.address = "127.0.0.1:0";
     o.tls = std::move(tls);
     o.admin_address = admin;
@@ -295,6 +298,46 @@ TEST_F(TlsTest, NoCallFailsWhileEverythingIsReplaced) {
   EXPECT_EQ(Raw(b.address(), other_.pem(), ca_.Issue({})).error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(Raw(b.address(), ca_.pem(), other_.Issue({})).error_code(), grpc::StatusCode::UNAVAILABLE);
   EXPECT_EQ(Raw(b.address(), other_.pem(), other_.Issue({})).error_code(), grpc::StatusCode::OK);
+}
+
+TEST_F(TlsTest, ChannelsAreMadeAnewWithoutAFailedCall) {
+  Agent b(server_.Files());
+  PeerClient::Options options = With(client_.Files());
+  options.renew_channel = milliseconds(20);
+  PeerClient peers(options);
+  const MonoTime until = BootClock().Now() + seconds(2);
+  int calls = 0;
+  while (BootClock().Now() < until) {
+    ASSERT_EQ(Exchange(peers, b.address()), absl::OkStatus()) << "after " << calls;
+    ++calls;
+  }
+  EXPECT_GT(calls, 50);
+}
+
+// Whoever does not do that is made to: the caller's certificate is judged again and again.
+TEST_F(TlsTest, AConnectionEndsForItsAge) {
+  Agent b(server_.Files(milliseconds(1)), "", milliseconds(100));
+  const auto channel = [&] {
+    grpc::ChannelArguments args;
+    args.SetSslTargetNameOverride(kName);
+    const Leaf leaf = ca_.Issue({});
+    return grpc::CreateCustomChannel(b.address(), grpc::SslCredentials({ca_.pem(), leaf.key, leaf.cert}),
+                                     args);
+  }();
+  const auto stub = v1::Agent::NewStub(channel);
+  const auto ask = [&] {
+    grpc::ClientContext context;
+    context.set_deadline(std::chrono::system_clock::now() + seconds(5));
+    v1::Status reply;
+    return stub->GetStatus(&context, v1::StatusRequest(), &reply).error_code();
+  };
+  EXPECT_EQ(ask(), grpc::StatusCode::OK);
+  server_.Write(other_.pem(), other_.Issue({}));  // the authority of before is trusted no more
+  const MonoTime until = BootClock().Now() + seconds(10);
+  while (ask() == grpc::StatusCode::OK && BootClock().Now() < until)
+    std::this_thread::sleep_for(milliseconds(20));
+  EXPECT_LT(BootClock().Now(), until);
+  EXPECT_NE(ask(), grpc::StatusCode::OK);
 }
 
 UniqueFd Dial(uint16_t port) {
