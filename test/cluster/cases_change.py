@@ -67,7 +67,7 @@ def upgrade_restart(w, m):
 
 
 def upgrade_other(w, m):
-    """helm upgrade with other resources, the highest ordinal leads: Kubernetes takes it first, at most two switchovers"""
+    """helm upgrade with other resources, the highest ordinal leads: Kubernetes takes it first, at most one switchover a member"""
     last = f"{RELEASE}-{w.instances - 1}"
     if m.primary != last:
         w.kubectl("exec", m.primary, "-c", "mainstay", "--", "mainstay", "switchover", last, "--yes")
@@ -75,7 +75,7 @@ def upgrade_other(w, m):
         w.wait_well(60)
         m.begin_again()
     w.values["resources"]["requests"]["cpu"] = "60m" if w.values["resources"]["requests"]["cpu"] != "60m" else "50m"
-    _upgrade(w, m, 2)
+    _upgrade(w, m, w.instances)  # who of equals takes over is not said beforehand: it may be the one that restarts next
 
 
 def scale(w, m):

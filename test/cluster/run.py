@@ -147,6 +147,8 @@ def run_case(world, case, quick):
     m, failure = None, None
     say(case.function.__doc__)
     try:
+        # Kubernetes' own parts ask again at intervals of up to a minute after the API server was away.
+        world.wait("all nodes are Ready", lambda: len(world.bed.cluster.ready_nodes()) == len(world.bed.layout.nodes), 180, 0.5)
         world.wait_well(120)
         m = Measure(world, quick, say)
         try:
