@@ -159,6 +159,14 @@ class Load:
             worst, end = max([(worst, end), *((b - a, b) for a, b in zip(edge, edge[1:]))])
         return worst / 1e9, (end - since) / 1e9
 
+    def closed(self, since, until):
+        """The longest time that no client at all was acknowledged, those beside the members included: the members' own part of an outage,
+        without the Service's."""
+        times = sorted(a.acked for a in self.write_acks + self.probe_acks if a.acked <= until)
+        before = [t for t in times if t <= since]
+        edge = [before[-1] if before else self.begun] + [t for t in times if t > since] + [until]
+        return max(b - a for a, b in zip(edge, edge[1:])) / 1e9
+
     def recovered(self, since, count=3):
         """Every client of the Service was acknowledged `count` rows that were sent after the moment."""
         have = {}

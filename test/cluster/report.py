@@ -25,6 +25,8 @@ def print_row(r):
     parts = [f"{verdict(r):9} {r['case']:16}"]
     if "kept_s" in r:
         parts.append(f"outage kept {r['kept_s']:.2f} s (until {r['kept_until_s']:.2f}), fresh {r['fresh_s']:.2f} s (until {r['fresh_until_s']:.2f})" + (f" (goal {r['goal_s']:g})" if r["goal_s"] else ""))
+    if "closed_s" in r:
+        parts.append(f"closed to all {r['closed_s']:.2f} s")
     if "acknowledged" in r:
         parts.append(f"{r['acknowledged']} acknowledged, {r['lost']} lost, overlap {r['overlap_ms']:g} ms")
     if "well_s" in r:
@@ -37,12 +39,13 @@ def print_row(r):
 
 
 def print_table(results):
-    print(f"\n{'case':16} {'kept s':>7} {'fresh s':>7} {'goal s':>6} {'peer s':>10} {'acked':>7} {'lost':>4} {'overlap':>7} {'well s':>6}  result")
+    print(f"\n{'case':16} {'kept s':>7} {'fresh s':>7} {'closed':>6} {'goal s':>6} {'peer s':>10} {'acked':>7} {'lost':>4} {'overlap':>7} {'well s':>6}  result")
     for r in results:
         peer = (r.get("peer") or "").split(";")[0]
-        print(f"{r['case']:16} {seconds(r.get('kept_s')):>7} {seconds(r.get('fresh_s')):>7} {r.get('goal_s') or '':>6} {peer:>10} "
+        print(f"{r['case']:16} {seconds(r.get('kept_s')):>7} {seconds(r.get('fresh_s')):>7} {seconds(r.get('closed_s')):>6} {r.get('goal_s') or '':>6} {peer:>10} "
               f"{r.get('acknowledged', ''):>7} {r.get('lost', ''):>4} {r.get('overlap_ms', ''):>7} {r.get('well_s', ''):>6}  {verdict(r)}")
-    print(f"peer: {PEER}. kept/fresh: longest time without an acknowledged row of sessions that stay open / of a new session for each row.")
+    print(f"peer: {PEER}. kept/fresh: longest time without an acknowledged row of sessions that stay open / of a new session for each row.\n"
+          "closed: longest time without one of any client, those beside the members included: the outage without the Service's part.")
 
 
 def section(results, o):
@@ -51,17 +54,18 @@ def section(results, o):
     lines = [HEADING, f"""`helm install` on the test bed (docs/TESTBED.md: three nodes, Kubernetes {layout.KUBERNETES}), then case after case at the primary while clients
 write through its Service from another node: two sessions that stay open and reconnect after an error, one client with a new session for
 every row, and beside each member, on its own node, one that tries to write to it whatever it is. After each case every acknowledged row is
-compared on every member. Outage: the longest time that any of these clients of the Service had no acknowledgement. Well: until every member is
+compared on every member. Outage: the longest time that any of these clients of the Service had no acknowledgement; closed: that nobody had one,
+beside the members neither (the rest is the way of a label to the nodes: endpoints, and kube-proxy, which changes its rules at most once a second). Well: until every member is
 Ready, streams and acknowledges again, from the end of the fault. Clients have `connect_timeout` 1 s, `tcp_user_timeout` 2 s and wait 3 s for an answer.
 
 {time.strftime('%F')}, PostgreSQL 15, lock {o.lock}, profile {o.profile}, `./dev test --cluster`, 2 cores, load average {load[0]:.0f} to {max(load):.0f} from other work.
 The last column: {PEER}; research/peers.md has the runs.
-""", "| case | outage kept / fresh, s | goal | acknowledged | lost | two primaries | well, s | CloudNativePG, s |", "|---|---|---|---|---|---|---|---|"]
+""", "| case | outage kept / fresh, s | closed, s | goal | acknowledged | lost | two primaries | well, s | CloudNativePG, s |", "|---|---|---|---|---|---|---|---|---|"]
     for r in results:
         outage = f"{r['kept_s']:.2f} / {r['fresh_s']:.2f}" if "kept_s" in r else ""
-        lost = f"{r['acknowledged']:,} | {r['lost']} | {r['overlap_ms']:g} ms" if "acknowledged" in r else "| | "
+        lost = f"{r['acknowledged']:,} | {r['lost']} | {r['overlap_ms']:g} ms" if "acknowledged" in r else " | | "
         state = "" if r["ok"] else " (**failed**)"
-        lines.append(f"| {r['what']}{state} | {outage} | {r.get('goal_s') or ''} | {lost} | {r.get('well_s', '')} | {r.get('peer') or ''} |")
+        lines.append(f"| {r['what']}{state} | {outage} | {seconds(r.get('closed_s'))} | {r.get('goal_s') or ''} | {lost} | {r.get('well_s', '')} | {r.get('peer') or ''} |")
     notes = [f"- {r['case']}: {'; '.join(r['notes'])}." for r in results if r.get("notes")]
     return "\n".join(lines + ["", *notes, ""])
 

@@ -123,6 +123,7 @@ def heal(m):
 def judge(world, case, m, took):
     result = {"case": case.name, "what": case.function.__doc__, "goal_s": case.goal, "peer": case.peer, "well_s": round(took, 1)}
     if m.at:
+        result["closed_s"] = round(m.load.closed(m.at, m.until), 2)
         for kind in ("kept", "fresh"):
             gap, end = m.load.outage(kind, m.at, m.until)
             result.update({f"{kind}_s": round(gap, 2), f"{kind}_until_s": round(end, 2)})

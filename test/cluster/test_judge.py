@@ -40,6 +40,12 @@ class Judge(unittest.TestCase):
         self.assertEqual(load.outage("fresh", SECOND, 10 * SECOND), (9, 9))
         self.assertFalse(load.recovered(SECOND, 1))
 
+    def test_closed_to_everybody(self):
+        load = load_of(acks("kept0", [1, 2, 6]), acks("kept1", [1, 2, 6], first=10), acks("fresh0", [1, 6], first=20))
+        self.assertEqual(load.closed(2 * SECOND, 7 * SECOND), 4)
+        load.probe_acks += acks("beside pg-1", [2.5, 3], first=30)
+        self.assertEqual(load.closed(2 * SECOND, 7 * SECOND), 3)
+
     def test_recovered_wants_every_client(self):
         load = load_of(acks("kept0", [5, 6, 7]), acks("kept1", [5, 6, 7], first=10), acks("fresh0", [6], first=20))
         self.assertFalse(load.recovered(4 * SECOND))
