@@ -31,7 +31,7 @@ struct AdminClient::Impl {
   }
 };
 
-AdminClient::AdminClient(const std::string& address, std::shared_ptr<TlsFiles> tls)
+AdminClient::AdminClient(const std::string& address, const std::shared_ptr<TlsFiles>& tls)
     : impl_(std::make_unique<Impl>()) {
   RouteGrpcLog(true);
   impl_->address = address;

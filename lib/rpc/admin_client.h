@@ -21,7 +21,7 @@ namespace mainstay::rpc {
 
 class AdminClient {
  public:
-  explicit AdminClient(const std::string& address, std::shared_ptr<TlsFiles> tls = nullptr);
+  explicit AdminClient(const std::string& address, const std::shared_ptr<TlsFiles>& tls = nullptr);
   ~AdminClient();
   AdminClient(AdminClient&&) noexcept;
   const std::string& address() const;
