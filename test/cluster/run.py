@@ -24,7 +24,7 @@ import procs
 import shell
 from cases import CASES
 from procs import now_ns
-from report import print_row, print_table, write_docs
+from report import print_row, print_table, verdict, write_docs
 from workload import Late
 from world import LOGS, Failure, World
 
@@ -166,8 +166,8 @@ def run_case(world, case, quick):
         result = {"case": case.name, "what": case.function.__doc__, "goal_s": case.goal, "peer": case.peer, "notes": m.notes if m else [],
                   "problems": (m.problems if m else []) + [failure]}
     result["ok"] = not result["problems"]
-    if not result["ok"]:
-        result["evidence"] = world.keep_evidence(case.name, "\n".join(result["problems"]))
+    if verdict(result) != "ok":
+        result["evidence"] = world.keep_evidence(case.name, "\n".join(result["problems"]) or verdict(result))
     if failure:
         say("the release is made anew: " + failure[:400])
         world.reset()

@@ -271,7 +271,7 @@ class World:
 
     # ---- evidence ----
     def keep_evidence(self, case, text):
-        """What a person wants to see of a case that failed, in build/cluster-logs/CASE."""
+        """What a person wants to see of a case that failed or took too long, in build/cluster-logs/CASE."""
         folder = os.path.join(LOGS, case)
         os.makedirs(folder, exist_ok=True)
 
