@@ -1,5 +1,4 @@
 """What the suite found, for people: a line for each case, a table, a section of docs/RELIABILITY.md."""
-import json
 import os
 import time
 
@@ -7,7 +6,7 @@ import layout
 
 DOCS = os.path.join(layout.ROOT, "docs", "RELIABILITY.md")
 HEADING = "## Pods on a real Kubernetes: `./dev test --cluster`"
-PEER = "CloudNativePG 1.30.0 on the same bed and kind of machine, measured 2026-11-23 (through its `-rw` Service)"
+PEER = "CloudNativePG 1.30.0 on such a bed and machine, measured 2026-11-23 through its `-rw` Service"
 
 
 def seconds(value):
@@ -59,7 +58,7 @@ beside the members neither (the rest is the way of a label to the nodes: endpoin
 Ready, streams and acknowledges again, from the end of the fault. Clients have `connect_timeout` 1 s, `tcp_user_timeout` 2 s and wait 3 s for an answer.
 
 {time.strftime('%F')}, PostgreSQL 15, lock {o.lock}, profile {o.profile}, `./dev test --cluster`, 2 cores, load average {load[0]:.0f} to {max(load):.0f} from other work.
-The last column: {PEER}; research/peers.md has the runs.
+The last column: {PEER}, where there is a figure.
 """, "| case | outage kept / fresh, s | closed, s | goal | acknowledged | lost | two primaries | well, s | CloudNativePG, s |", "|---|---|---|---|---|---|---|---|---|"]
     for r in results:
         outage = f"{r['kept_s']:.2f} / {r['fresh_s']:.2f}" if "kept_s" in r else ""
@@ -84,8 +83,3 @@ def write_docs(results, o):
     with open(DOCS, "w", encoding="utf-8") as f:
         f.write(head + section(results, o) + ("\n" + rest if rest else ""))
 
-
-def rewrite(path, options):
-    """The section anew from a --json file."""
-    with open(path, encoding="utf-8") as f:
-        write_docs(json.load(f)["results"], options)

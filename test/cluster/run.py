@@ -193,6 +193,8 @@ def parse(argv):
     wrong = [n for n in (o.only or "").split(",") if n and n not in known]
     if wrong:
         p.error(f"--only: no case '{wrong[0]}'; there are {', '.join(known)}")
+    if o.write_docs and (o.only or o.quick):
+        p.error("--write-docs: the page has all cases; not with --only or --quick")
     o.cases = [known[n] for n in o.only.split(",") if n] if o.only else [c for c in CASES if c.quick or not o.quick]
     return o
 
