@@ -305,8 +305,7 @@ void ElectorLoop::WatchThread() {
       if (quit_) return;
     }
     pause = Duration::zero();
-    const auto answer =
-        store_->Await(seen, BootClock().Now() + std::chrono::seconds(5), options_.request);
+    const auto answer = store_->Await(seen, BootClock().Now() + std::chrono::seconds(5), options_.request);
     if (!answer) continue;
     StoreDone read = DecodedRead(*answer);
     if (read.outcome == StoreOutcome::kUnknown || read.version == seen)

@@ -43,10 +43,10 @@ class Store {
   // look again. A hint only: may return true for nothing, may miss (callers read now and then); what this
   // object writes itself during the wait may count as seen.
   virtual bool WaitChange(const std::string& seen, MonoTime deadline) = 0;
-  // WaitChange, and what is there now; nothing: no change until `deadline`, or interrupted. A store that learns
-  // the content along with the change (a watch) answers without asking for it, so whoever waits reads nothing;
-  // others read, which takes `read_timeout` at most. A hint like WaitChange: it may be old. kUnknown: look
-  // again later.
+  // WaitChange, and what is there now; nothing: no change until `deadline`, or interrupted. A store that
+  // learns the content along with the change (a watch) answers without asking for it, so whoever waits reads
+  // nothing; others read, which takes `read_timeout` at most. A hint like WaitChange: it may be old.
+  // kUnknown: look again later.
   virtual std::optional<StoreAnswer> Await(const std::string& seen, MonoTime deadline,
                                            Duration read_timeout) {
     if (!WaitChange(seen, deadline)) return std::nullopt;

@@ -59,7 +59,7 @@ TEST_F(ConfigWatchTest, OneThatIsGoneIsNoChangeUntilItIsBack) {
   EXPECT_FALSE(watch.Look());
   EXPECT_FALSE(watch.Look());
   ASSERT_TRUE(AtomicWriteFile(file_, "a: 3\n").ok());
-  EXPECT_TRUE(watch.Look() || watch.Look());  // the second, if it got the old one's inode
+  EXPECT_TRUE(watch.Look() || watch.Look());                   // the second, if it got the old one's inode
   ASSERT_TRUE(AtomicWriteFile(dir_ + "/password", "x").ok());  // was never there
   EXPECT_TRUE(watch.Look());
   EXPECT_FALSE(watch.Look());
