@@ -8,7 +8,7 @@ from collections import namedtuple
 
 import cases_change
 import load as load_
-from world import DEADLINE, Failure, RELEASE
+from world import Failure, RELEASE
 
 Case = namedtuple("Case", "name function goal peer quick")
 
@@ -65,13 +65,13 @@ def node_cut(w, m):
     m.undo(w.bed.restore, m.node)
     m.fault(lambda: w.bed.cut(m.node))
     m.wait_clients(60)
-    w.wait("the session beside the isolated primary is ended", lambda: m.load.broken.get(m.address, 0) > m.at, DEADLINE + 20)
+    w.wait("the session beside the isolated primary is ended", lambda: m.load.broken.get(m.address, 0) > m.at, w.deadline + 20)
     ended = (m.load.broken[m.address] - m.at) / 1e9
     last = max(0, m.load.last_ack_of(m.address) - m.at) / 1e9
     m.figures.update(isolated_last_ack_s=round(last, 2), isolated_ended_s=round(ended, 2))
-    m.note(f"isolated primary: last acknowledged {last:.2f} s after the cut, sessions ended after {ended:.1f} s (deadline {DEADLINE:g})")
-    if last > DEADLINE or ended > DEADLINE + 1:
-        m.problem(f"the isolated primary was not silent within {DEADLINE:g} s: last row {last:.2f} s, its session ended {ended:.1f} s after the cut")
+    m.note(f"isolated primary: last acknowledged {last:.2f} s after the cut, sessions ended after {ended:.1f} s (deadline {w.deadline:g})")
+    if last > w.deadline or ended > w.deadline + 1:
+        m.problem(f"the isolated primary was not silent within {w.deadline:g} s: last row {last:.2f} s, its session ended {ended:.1f} s after the cut")
     time.sleep(max(0, 20 - m.since()))
     w.bed.restore(m.node)
     m.healing_from()

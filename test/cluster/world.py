@@ -27,8 +27,8 @@ NAMESPACE, RELEASE, ROLE = "db", "pg", "mainstay.io/role"
 CHART = os.path.join(layout.ROOT, "helm", "postgresql")
 LOGS = os.path.join(layout.ROOT, "build", "cluster-logs")
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-# H + K of the default profile (docs/CONFIGURATION.md): after that an isolated primary has ended everything that could acknowledge.
-DEADLINE = 7.5 + 2.0
+# H + K of the profiles (docs/CONFIGURATION.md): after that an isolated primary has ended everything that could acknowledge.
+DEADLINE = {"default": 7.5 + 2.0, "fast": 2.0 + 0.9}
 VALUES = {
     "mainstay": {"image": {"repository": "docker.io/mainstay/agent", "tag": "dev", "pullPolicy": "Never"}},
     "image": {"pullPolicy": "Never"},
@@ -73,6 +73,10 @@ class World:
 
     def close(self):
         self.bed.close()
+
+    @property
+    def deadline(self):
+        return DEADLINE[self.values["mainstay"].get("election", {}).get("profile", "default")]
 
     # ---- the release ----
     def helm(self, verb):
