@@ -19,7 +19,7 @@ namespace mainstay::agent {
 class Incarnation {
  public:
   // `nonce`: of this process, used where there is nothing to go by.
-  Incarnation(std::string shim_socket, std::string nonce)
+  Incarnation(const std::string& shim_socket, std::string nonce)
       : file_(shim_socket + ".incarnation"), id_(std::move(nonce)) {}
 
   // The shim that answers now, if one does. To be called once, before id() is used.
