@@ -324,7 +324,8 @@ std::string Sidecar::Reload() {
 
 void Sidecar::ReloadAs(const std::string& what, const std::string& actor) {
   rpc::AdminCommand command;
-  command.id = what + "-" + nonce_ + "-" + std::to_string(reloads_);
+  command.id =
+      what + "-" + nonce_ + "-" + std::to_string(++reloads_);  // also when the one before was refused
   command.verb = rpc::AdminVerb::kReload;
   command.deadline = loop_.Now() + seconds(30);
   command.actor = actor;

@@ -49,14 +49,18 @@ def _upgrade(w, m, at_most):
         m.problem(f"{changes} changes of the primary, not at most {at_most}")
 
 
+def _lead_with(w, m, member):
+    if m.primary != member:
+        w.kubectl("exec", m.primary, "-c", "mainstay", "--", "mainstay", "switchover", member, "--yes")
+        w.wait(f"{member} leads", lambda: w.primary() == member, 60)
+        w.wait_well(60)
+        m.begin_again()
+
+
 def upgrade_restart(w, m):
     """helm upgrade with parameters that need a restart and other resources, pg-0 leads: replicas first, one switchover"""
     first = f"{RELEASE}-0"
-    if m.primary != first:
-        w.kubectl("exec", m.primary, "-c", "mainstay", "--", "mainstay", "switchover", first, "--yes")
-        w.wait(f"{first} leads", lambda: w.primary() == first, 60)
-        w.wait_well(60)
-        m.begin_again()
+    _lead_with(w, m, first)
     parameters = w.values["postgresql"]["parameters"]
     parameters["shared_buffers"] = "96MB" if parameters["shared_buffers"] == "64MB" else "64MB"
     w.values["resources"]["limits"]["memory"] = "640Mi"
@@ -69,11 +73,7 @@ def upgrade_restart(w, m):
 def upgrade_other(w, m):
     """helm upgrade with other resources, the highest ordinal leads: Kubernetes takes it first, at most one switchover a member"""
     last = f"{RELEASE}-{w.instances - 1}"
-    if m.primary != last:
-        w.kubectl("exec", m.primary, "-c", "mainstay", "--", "mainstay", "switchover", last, "--yes")
-        w.wait(f"{last} leads", lambda: w.primary() == last, 60)
-        w.wait_well(60)
-        m.begin_again()
+    _lead_with(w, m, last)
     w.values["resources"]["requests"]["cpu"] = "60m" if w.values["resources"]["requests"]["cpu"] != "60m" else "50m"
     _upgrade(w, m, w.instances)  # who of equals takes over is not said beforehand: it may be the one that restarts next
 

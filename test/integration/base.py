@@ -19,14 +19,15 @@ KEEP = os.environ.get("MAINSTAY_TEST_LOGS")  # a folder for the logs of what fai
 
 
 class ClusterCase(unittest.TestCase):
-    """Subclasses set OPTIONS. Each test gets a healthy cluster: the one of before, or a new one if that is broken."""
+    """Subclasses set OPTIONS (and CLUSTER). Each test gets a healthy cluster: the one of before, or a new one if that is broken."""
+    CLUSTER = Cluster
     OPTIONS = {"n": 3, "profile": "fast"}
     cluster = None
     longMessage = True
 
     @classmethod
     def make(cls):
-        cls.cluster = Cluster(**cls.OPTIONS)
+        cls.cluster = cls.CLUSTER(**cls.OPTIONS)
         cls.cluster.start()
         cls.cluster.prepare()
         cls.cluster.wait_ready(120)

@@ -26,14 +26,7 @@ LONG = 8  # seconds of a fault: more than twice the lease of the fast profile (3
 
 
 class Faults(ClusterCase):
-    OPTIONS = {"n": 3, "profile": "fast"}
-
-    @classmethod
-    def make(cls):
-        cls.cluster = KubeCluster(**cls.OPTIONS)
-        cls.cluster.start()
-        cls.cluster.prepare()
-        cls.cluster.wait_ready(120)
+    CLUSTER = KubeCluster
 
     def tearDown(self):
         if self.c.proxy:
