@@ -22,6 +22,7 @@
 #include "lib/base/log.h"
 #include "lib/base/time.h"
 #include "lib/election/settings.h"
+#include "lib/engine/postgres/options.h"
 
 namespace mainstay::v1 {
 class AgentConfig;
@@ -58,28 +59,8 @@ struct TlsConfig {
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
 };
 
-struct UserConfig {
-  std::string name;
-  std::string password_file;  // "" : the password is not ours
-  bool login = true;
-  bool superuser = false;
-  bool createdb = false;
-  bool createrole = false;
-  bool replication = false;
-  bool inherit = true;
-  int connection_limit = -1;
-  std::vector<std::string> member_of;
-  friend bool operator==(const UserConfig&, const UserConfig&) = default;
-};
-
-struct DatabaseConfig {
-  std::string name;
-  std::string owner;  // "" : whoever it is
-  std::vector<std::string> extensions;
-  std::string encoding;  // at creation only
-  std::string locale;    // at creation only
-  friend bool operator==(const DatabaseConfig&, const DatabaseConfig&) = default;
-};
+using UserConfig = engine::postgres::UserSpec;
+using DatabaseConfig = engine::postgres::DatabaseSpec;
 
 struct PostgresqlConfig {
   std::string data_dir;

@@ -26,12 +26,8 @@ engine::postgres::Settings PostgresSettings(const Config& config) {
   s.start_timeout = p.start_timeout;
   s.stop_timeout = p.stop_timeout;
   s.clone_timeout = p.clone_timeout;
-  for (const UserConfig& u : p.users) {
-    s.users.push_back({u.name, u.password_file, u.login, u.superuser, u.createdb, u.createrole, u.replication,
-                       u.inherit, u.connection_limit, u.member_of});
-  }
-  for (const DatabaseConfig& d : p.databases)
-    s.databases.push_back({d.name, d.owner, d.extensions, d.encoding, d.locale});
+  s.users = p.users;
+  s.databases = p.databases;
   return s;
 }
 

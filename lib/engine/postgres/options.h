@@ -27,12 +27,14 @@ struct UserSpec {
   bool inherit = true;
   int connection_limit = -1;
   std::vector<std::string> member_of;
+  friend bool operator==(const UserSpec&, const UserSpec&) = default;
 };
 struct DatabaseSpec {
   std::string name;
   std::string owner;  // "" : whoever it is
   std::vector<std::string> extensions;
   std::string encoding, locale;  // when it is made
+  friend bool operator==(const DatabaseSpec&, const DatabaseSpec&) = default;
 };
 
 // Can be changed while the engine runs (PostgresEngine::Configure, in force at the next Reload).
