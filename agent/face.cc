@@ -1,11 +1,8 @@
 #include "agent/face.h"
 
-#include <unistd.h>
-
-#include <fstream>
-
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "agent/face_metrics.h"
 #include "agent/face_pages.h"
 #include "lib/base/wall_clock.h"
 #include "lib/http/server.h"
@@ -71,41 +68,19 @@ audit::Event ToEvent(const rpc::CallRecord& call) {
   return e;
 }
 
-// process_*: what every Prometheus client shows of itself.
-void WriteProcessMetrics(metrics::Writer& w) {
-  long pages = 0;
-  long ignored = 0;
-  std::ifstream("/proc/self/statm") >> ignored >> pages;
-  w.Family("process_resident_memory_bytes", metrics::Type::kGauge, "Resident memory size in bytes.");
-  w.Sample(static_cast<double>(pages) * static_cast<double>(sysconf(_SC_PAGESIZE)));
-  struct timespec cpu = {};
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-  w.Family("process_cpu_seconds_total", metrics::Type::kCounter,
-           "Total user and system CPU time spent in seconds.");
-  w.Sample(static_cast<double>(cpu.tv_sec) + static_cast<double>(cpu.tv_nsec) / 1e9);
-}
-
-void WriteTlsMetrics(rpc::TlsFiles& tls, metrics::Writer& w) {
-  const auto material = tls.Current();
-  w.Family("mainstay_certificate_expiry_timestamp_seconds", metrics::Type::kGauge,
-           "When the certificate in use ends, and the first of the authorities that it is judged by.");
-  w.Sample({{"certificate", "member"}}, static_cast<double>(material->expires));
-  w.Sample({{"certificate", "authority"}}, static_cast<double>(material->ca_expires));
-  w.Family("mainstay_certificate_refused", metrics::Type::kGauge,
-           "1 while the certificate files as they are now cannot be used and older ones are in force.");
-  w.Sample(tls.Problem().empty() ? 0 : 1);
-}
-
 class FacesImpl : public Faces {
  public:
   FacesImpl(Port* port, const metrics::AgentInstruments* instruments, audit::Log* log,
             std::shared_ptr<rpc::TlsFiles> tls)
-      : port_(port), instruments_(instruments), log_(log), tls_(std::move(tls)) {}
+      : port_(port),
+        log_(log),
+        tls_(std::move(tls)),
+        metrics_({.instruments = instruments, .log = log, .tls = tls_}) {}
 
   absl::Status Listen(boost::asio::io_context& loop, const Config& config) {
     auto http = http::Server::Start(
         loop, {.address = config.listen_http},
-        [this](const http::Request& request, const http::Reply& reply) { reply(Answer(request)); });
+        [this](const http::Request& request, const http::Reply& reply) { Answer(request, reply); });
     if (!http.ok()) return http.status();
     http_ = *std::move(http);
     rpc::Server::Options options;
@@ -133,7 +108,15 @@ class FacesImpl : public Faces {
   }
 
  private:
-  http::Response Answer(const http::Request& request) const {
+  void Answer(const http::Request& request, const http::Reply& reply) const {
+    if (request.path == "/metrics") {
+      metrics_.Answer(request, *port_->Snapshot(), BootClock().Now(), http_->counters(), reply);
+      return;
+    }
+    reply(Page(request));
+  }
+
+  http::Response Page(const http::Request& request) const {
     const auto view = port_->Snapshot();
     const MonoTime now = BootClock().Now();
     const std::string& path = request.path;
@@ -142,7 +125,6 @@ class FacesImpl : public Faces {
     }
     if (path == "/readyz") return Probe(request, "readyz", ReadyChecks(*view, serving_));
     if (path == "/startupz") return Probe(request, "startupz", StartChecks(*view));
-    if (path == "/metrics") return Metrics(request, *view, now);
     if (path == "/status") return Status(request, *view, now, false);
     if (path == "/decisions") return Status(request, *view, now, true);
     if (path == "/")
@@ -156,27 +138,6 @@ class FacesImpl : public Faces {
     out.status = AllOk(checks) ? 200 : 503;
     out.body = ProbeBody(page, checks, request.Param("verbose").has_value());
     return out;
-  }
-
-  http::Response Metrics(const http::Request& request, const StatusView& view, MonoTime now) const {
-    const metrics::Format format = metrics::Negotiate(request.accept);
-    metrics::Writer w(format);
-    WriteViewMetrics(view, now, w);
-    if (instruments_ != nullptr) instruments_->Write(w);
-    if (log_ != nullptr) {
-      w.Family("mainstay_audit_lines_total", metrics::Type::kCounter, "Lines of the audit log.");
-      w.Sample({{"outcome", "written"}}, static_cast<double>(log_->written()));
-      w.Sample({{"outcome", "dropped"}}, static_cast<double>(log_->dropped()));
-    }
-    const http::Counters counters = http_->counters();
-    w.Family("mainstay_http_requests_total", metrics::Type::kCounter, "HTTP requests read.");
-    w.Sample(static_cast<double>(counters.requests));
-    w.Family("mainstay_http_refused_connections_total", metrics::Type::kCounter,
-             "HTTP connections refused: too many at a time.");
-    w.Sample(static_cast<double>(counters.refused_connections));
-    if (tls_ != nullptr) WriteTlsMetrics(*tls_, w);
-    WriteProcessMetrics(w);
-    return {.status = 200, .content_type = metrics::ContentType(format), .body = w.Finish()};
   }
 
   static http::Response Status(const http::Request& request, const StatusView& view, MonoTime now,
@@ -197,9 +158,9 @@ class FacesImpl : public Faces {
   }
 
   Port* const port_;
-  const metrics::AgentInstruments* const instruments_;
   audit::Log* const log_;
   const std::shared_ptr<rpc::TlsFiles> tls_;
+  const MetricsPage metrics_;
   bool serving_ = true;
   std::unique_ptr<http::Server> http_;
   std::unique_ptr<rpc::Server> grpc_;
