@@ -129,7 +129,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
       ++shared_->counters.bad_requests;
       return Send({.status = 400, .body = "malformed path or query\n"}, version, false, head);
     }
-    request->head = head;
+    request->method = head ? Method::kHead : Method::kGet;
+    request->accept_encoding = std::string(message[beast::http::field::accept_encoding]);
     request->accept = std::string(message[beast::http::field::accept]);
     request->scrape_timeout = std::string(message["X-Prometheus-Scrape-Timeout-Seconds"]);
     ArmAnswer(version, head);
