@@ -11,6 +11,18 @@
 namespace mainstay::metrics {
 namespace {
 
+// OpenMetrics wants the unit said, when the name has one.
+void AppendUnit(std::string* out, absl::string_view family) {
+  for (const absl::string_view unit : {"seconds", "bytes"}) {
+    if (family.size() > unit.size() && absl::EndsWith(family, unit) &&
+        family[family.size() - unit.size() - 1] == '_') {
+      absl::StrAppend(out, "# UNIT ", family, " ", unit, "\n");
+    }
+  }
+}
+
+}  // namespace
+
 const char* ToString(Type type) {
   switch (type) {
     case Type::kCounter:
@@ -25,7 +37,6 @@ const char* ToString(Type type) {
   return "untyped";
 }
 
-// HELP escapes backslash and newline, label values the quote as well; OpenMetrics escapes the quote in both.
 void AppendEscaped(std::string* out, absl::string_view text, bool quote) {
   for (char c : text) {
     if (c == '\\') {
@@ -52,8 +63,6 @@ void AppendNumber(std::string* out, double v) {
   }
 }
 
-}  // namespace
-
 Format Negotiate(absl::string_view accept) {
   return absl::StrContains(accept, "application/openmetrics-text") ? Format::kOpenMetrics : Format::kText;
 }
@@ -65,14 +74,15 @@ const char* ContentType(Format format) {
 
 void Writer::Family(absl::string_view name, Type type, absl::string_view help) {
   name_ = std::string(name);
-  // OpenMetrics names the family of a counter without "_total", and knows no "untyped".
   absl::string_view family = name;
+  absl::string_view word = ToString(type);
   const bool open = format_ == Format::kOpenMetrics;
-  if (open && type == Type::kCounter) absl::ConsumeSuffix(&family, "_total");
+  if (open && type == Type::kUntyped) word = "unknown";
+  if (open && type == Type::kCounter && !absl::ConsumeSuffix(&family, "_total")) word = "unknown";
   absl::StrAppend(&out_, "# HELP ", family, " ");
   AppendEscaped(&out_, help, open);
-  absl::StrAppend(&out_, "\n# TYPE ", family, " ",
-                  open && type == Type::kUntyped ? "unknown" : ToString(type), "\n");
+  absl::StrAppend(&out_, "\n# TYPE ", family, " ", word, "\n");
+  if (open) AppendUnit(&out_, family);
 }
 
 void Writer::SampleWithSuffix(absl::string_view suffix, const Labels& labels, double value) {

@@ -29,6 +29,14 @@ enum class Format : uint8_t { kText, kOpenMetrics };
 Format Negotiate(absl::string_view accept);
 const char* ContentType(Format format);
 
+// HELP escapes backslash and newline, label values the quote as well; OpenMetrics escapes the quote in both.
+void AppendEscaped(std::string* out, absl::string_view text, bool quote);
+// The shortest text that reads back the same; NaN, +Inf, -Inf.
+void AppendNumber(std::string* out, double v);
+const char* ToString(Type type);  // "counter"
+
+// In OpenMetrics a counter's samples must end in "_total". One that has another name (PostgreSQL's exporters
+// have many) is of type unknown there, so that a series has the same name in both formats.
 class Writer {
  public:
   explicit Writer(Format format = Format::kText) : format_(format) {}
@@ -38,8 +46,11 @@ class Writer {
   void Sample(double value) { SampleWithSuffix("", {}, value); }
   // "_bucket", "_sum", "_count" of a histogram.
   void SampleWithSuffix(absl::string_view suffix, const Labels& labels, double value);
+  // Lines of samples that are text already (collector.h); of the family that was begun last.
+  void Raw(absl::string_view lines) { out_.append(lines.data(), lines.size()); }
   // The whole answer; the writer is empty afterwards.
   std::string Finish();
+  Format format() const { return format_; }
 
  private:
   Format format_;
