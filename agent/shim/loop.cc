@@ -45,6 +45,7 @@ void Shim::SetUp() {
   epoll_ctl(epoll_, EPOLL_CTL_ADD, timer_, &event);
   event.data.u64 = Tag(Source::kSignals);
   epoll_ctl(epoll_, EPOLL_CTL_ADD, signals_, &event);
+  if (log_ < 0) OpenLog();
   deadline_.set_horizon(options_->horizon);
 }
 
@@ -55,6 +56,7 @@ int Shim::Run(const Options& options, wire::Mode mode, uint32_t protection_flags
   SetUp();
   Listen();
   while (!done_) Turn();
+  CloseLog();
   unlink(options_->socket);
   return 0;
 }
@@ -107,9 +109,15 @@ void Shim::ServeEvent(uint64_t tag, uint32_t events) {
     case Source::kTool:
       ReadTool(index);
       break;
+    case Source::kLog:
+      ReadLog();
+      break;
     case Source::kPeer: {
       if (!Alive(PeerRef{index, static_cast<uint16_t>(tag >> 32)})) break;
-      if ((events & EPOLLOUT) != 0) FlushTool();
+      if ((events & EPOLLOUT) != 0) {
+        FlushTool();
+        GoOnWithLog();
+      }
       if ((events & EPOLLIN) != 0) {
         ServePeer(index);
       } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
@@ -173,6 +181,7 @@ void Shim::ServeTimes(int64_t now) {
     tool_.kill_at = now + kSecond;
   }
   MaybeFinishTool(now);
+  ServeLogTime(now);
   if (now >= refill_at_) {
     refill_at_ = kNever;
     for (int i = 0; i < kMaxPeers; ++i) {
@@ -194,7 +203,7 @@ void Shim::UpdateTimer() {
     if (tool_.pid == 0 && !killing_)
       next = Earlier(next, tool_.chunk_size != 0 ? tool_.deadline : tool_.active_at + 200 * kMilli);
   }
-  next = Earlier(next, refill_at_);
+  next = Earlier(next, Earlier(refill_at_, log_again_));
   if (next == timer_set_ && next != kNever) return;
   timer_set_ = next;
   itimerspec spec{};

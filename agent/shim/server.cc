@@ -107,13 +107,14 @@ void Shim::Drop(int index) {
     WatchTool(true);  // goes on being read, into nothing
     if (!tool_.keep) EndTool(wire::ToolEnd::kOwnerGone, BootNow());
   }
+  if (log_reader_.index == ref.index && log_reader_.gen == ref.gen) LogReaderGone();
 }
 
 void Shim::SetInterest(int index) {
   Peer& peer = peers_[index];
   if (peer.fd < 0) return;
   const uint32_t want = (peer.budget > 0 ? static_cast<uint32_t>(EPOLLIN) : 0U) |
-                        (peer.wants_out ? static_cast<uint32_t>(EPOLLOUT) : 0U);
+                        (peer.wants_out || peer.wants_log ? static_cast<uint32_t>(EPOLLOUT) : 0U);
   if (want == peer.interest) return;
   peer.interest = want;
   epoll_event event{want, {.u64 = Tag(Source::kPeer, index, peer.gen)}};
@@ -202,6 +203,8 @@ bool Shim::Dispatch(int index, const wire::Header& header, const char* payload) 
     case Verb::kSubscribe:
       peers_[index].subscribed = true;
       return header.length == 0 && Reply(index, header.seq, wire::Code::kOk);
+    case Verb::kReadLog:
+      return header.length == 0 && DispatchReadLog(index, header.seq);
     default:
       return false;
   }

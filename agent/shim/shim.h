@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "agent/shim/deadline.h"
+#include "agent/shim/logs.h"
 #include "agent/shim/options.h"
 #include "lib/shim/wire.h"
 
@@ -30,6 +31,7 @@ struct Peer {
   bool hello = false;
   bool subscribed = false;
   bool wants_out = false;  // its tool output did not fit: wait for writability
+  bool wants_log = false;  // the same for the database's log
   int budget = 0;
   uint32_t kill_seq = 0;  // kKill to be answered when nothing is left
   bool kill_waits = false;
@@ -114,6 +116,19 @@ class Shim {
   void MaybeFinishTool(int64_t now);
   void WatchTool(bool on);
 
+  // logs.cc
+  void OpenLog();
+  void WatchLog(bool on);
+  void ReadLog();
+  void FlushLog();
+  void ServeLogTime(int64_t now);
+  void GoOnWithLog();
+  bool MayWait();
+  bool DispatchReadLog(int index, uint32_t seq);
+  void LogReaderGone();
+  void CloseLog();
+  void SayOnError(const char* text);
+
   // server.cc
   void Listen();
   void Accept();
@@ -160,13 +175,22 @@ class Shim {
   int64_t refill_at_ = kNever;
   char frame_[sizeof(wire::Header) + wire::kMaxPayload + 1];
 
+  // The database's output: `log_` is its end of the pipe (or the file of --log), log_pipe_ ours.
+  LogRing ring_;
+  int log_pipe_ = -1;
+  bool log_watched_ = false;
+  int64_t log_read_at_ = 0, log_again_ = kNever, log_wait_ = kLogPause;
+  int log_high_ = 0, log_unread_ = 0;
+  PeerRef log_reader_;
+  ErrorOutput error_output_ = ErrorOutput::kNone;
+
   bool terminating_ = false, stop_sent_ = false, done_ = false;
   int64_t stop_at_ = kNever, kill_at_ = kNever;
   int64_t leave_at_ = 0;  // terminating, nothing left: how long an agent may still ask for pg_controldata
 };
 
 // How the loop tells its file descriptors apart in epoll's 64 bits.
-enum class Source : uint8_t { kTimer, kSignals, kListener, kPeer, kExec, kTool };
+enum class Source : uint8_t { kTimer, kSignals, kListener, kPeer, kExec, kTool, kLog };
 inline uint64_t Tag(Source s, int index = 0, uint16_t gen = 0) {
   return static_cast<uint64_t>(s) | static_cast<uint64_t>(index) << 8 | static_cast<uint64_t>(gen) << 32;
 }

@@ -1,9 +1,10 @@
 // The audit log: who did what to this database, one JSON object a line (schema mainstay.audit/v1,
-// docs/CLI.md), one write(2) a line, at most 8 KiB, UTF-8, nothing from outside unescaped.
+// docs/AUDIT.md), one write(2) a line, at most 8 KiB, UTF-8, nothing from outside unescaped, secrets taken
+// out.
 //
 //   audit::Log log(STDOUT_FILENO, {.engine = "postgresql", .cluster = "pg", .member = "pg-0", .boot =
-//   nonce}); log.Write({.stage = Stage::kStarted, .action = "role.promote", .msg = "..."});   // before
-//   acting
+//   nonce}); Event e{.stage = Stage::kStarted, .action = "role.promote", .msg = "..."}; e.id = log.Write(e);
+//   // before acting e.stage = Stage::kCompleted;  // afterwards, with the same id log.Write(e);
 //
 // Write never blocks: what the pipe does not take at once waits in a queue of at most kMaxQueueBytes for a
 // writer thread (started only then); what does not fit is counted, and the next line that fits says how many
@@ -12,6 +13,7 @@
 #define MAINSTAY_LIB_AUDIT_AUDIT_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,6 +62,8 @@ struct Problem {
 };
 
 struct Event {
+  // Of both lines of a pair: what Write returned for the started one. "" : a new one.
+  std::string id;
   Stage stage = Stage::kCompleted;
   std::string level = "info";  // info | warn | error
   std::string action;          // "role.promote", "switchover", "fence.kill", ...
@@ -73,6 +77,7 @@ struct Event {
   std::optional<LeaseFacts> lease;
   std::optional<Duration> took;
   std::optional<Problem> error;
+  std::optional<uint64_t> dropped;  // lines that are missing before this one
 };
 
 // Whose log it is; the same in every line.
@@ -99,6 +104,13 @@ class Log {
 
   // Returns the line's id.
   std::string Write(const Event& event);
+
+  // A line of another stream on the same output (the database's log), with numbers of its own. False: not
+  // now, the reader does not keep up or audit lines wait: WaitRoom, and offer it again. `format` gets the
+  // identity, the line's number and the time (Unix microseconds). One thread at a time.
+  bool Offer(const std::function<std::string(const Identity&, uint64_t, int64_t)>& format);
+  void WaitRoom(Duration most);
+
   // Waits until everything is written, at most until `deadline`. False: not all.
   bool Flush(MonoTime deadline);
   uint64_t written() const;

@@ -1,69 +1,18 @@
 // The audit line itself. Keys come in a fixed order and keep their types for ever: a collector maps each
 // once.
-#include <ctime>
+#include <algorithm>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "lib/audit/audit.h"
+#include "lib/audit/line.h"
+#include "lib/audit/redact.h"
 #include "lib/base/strings.h"
 
 namespace mainstay::audit {
 namespace {
 
 constexpr size_t kMaxParams = 16;
-
-// JSON string of at most `cap` bytes of `text`. U+2028 and U+2029 end a line for some readers: escaped.
-void AppendText(std::string* out, absl::string_view text, size_t cap) {
-  std::string quoted;
-  AppendJsonString(&quoted, Cut(text, cap));
-  for (size_t i = 0; i < quoted.size(); ++i) {
-    const bool separator = i + 2 < quoted.size() && quoted[i] == '\xe2' && quoted[i + 1] == '\x80' &&
-                           (quoted[i + 2] == '\xa8' || quoted[i + 2] == '\xa9');
-    if (!separator) {
-      out->push_back(quoted[i]);
-      continue;
-    }
-    *out += quoted[i + 2] == '\xa8' ? "\\u2028" : "\\u2029";
-    i += 2;
-  }
-}
-
-// An object under construction: writes the commas.
-class Object {
- public:
-  Object(std::string* out, size_t cap) : out_(out), cap_(cap) { out_->push_back('{'); }
-  void Close() { out_->push_back('}'); }
-  void Key(absl::string_view key) {
-    if (!first_) out_->push_back(',');
-    first_ = false;
-    absl::StrAppend(out_, "\"", key, "\":");
-  }
-  void Text(absl::string_view key, absl::string_view value) {
-    Key(key);
-    AppendText(out_, value, cap_);
-  }
-  // Our own words: never cut.
-  void Fixed(absl::string_view key, absl::string_view value) {
-    Key(key);
-    AppendText(out_, value, 64);
-  }
-  void TextUnlessEmpty(absl::string_view key, absl::string_view value) {
-    if (!value.empty()) Text(key, value);
-  }
-  void Number(absl::string_view key, int64_t value) {
-    Key(key);
-    absl::StrAppend(out_, value);
-  }
-  Object Open(absl::string_view key) {
-    Key(key);
-    return Object(out_, cap_);
-  }
-
- private:
-  std::string* out_;
-  size_t cap_;
-  bool first_ = true;
-};
 
 const char* ToString(Stage s) {
   switch (s) {
@@ -89,31 +38,17 @@ const char* ToString(Outcome o) {
   return "?";
 }
 
-std::string Timestamp(int64_t unix_us) {
-  int64_t seconds = unix_us / 1000000;
-  int64_t us = unix_us % 1000000;
-  if (us < 0) {
-    us += 1000000;
-    --seconds;
-  }
-  const time_t t = static_cast<time_t>(seconds);
-  struct tm tm = {};
-  gmtime_r(&t, &tm);
-  return absl::StrFormat("%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-                         tm.tm_hour, tm.tm_min, tm.tm_sec, us);
-}
-
-void AppendStanding(Object& parent, absl::string_view key, const Standing& s) {
-  Object o = parent.Open(key);
+void AppendStanding(JsonObject& parent, absl::string_view key, const Standing& s) {
+  JsonObject o = parent.Open(key);
   o.Text("role", s.role);
   o.Number("epoch", s.epoch);
-  o.Number("timeline", s.timeline);
-  o.Fixed("lsn", absl::StrFormat("%X/%X", s.offset >> 32, s.offset & 0xffffffffu));
+  if (s.timeline != 0) o.Number("timeline", s.timeline);
+  if (s.offset != 0) o.Fixed("lsn", absl::StrFormat("%X/%X", s.offset >> 32, s.offset & 0xffffffffu));
   o.Close();
 }
 
-void AppendActor(Object& line, const Actor& a) {
-  Object o = line.Open("actor");
+void AppendActor(JsonObject& line, const Actor& a) {
+  JsonObject o = line.Open("actor");
   o.Text("type", a.type);
   o.TextUnlessEmpty("name", a.name);
   o.TextUnlessEmpty("ip", a.ip);
@@ -122,34 +57,23 @@ void AppendActor(Object& line, const Actor& a) {
   o.Close();
 }
 
-void AppendIdentity(Object& line, const Identity& who) {
-  Object o = line.Open("object");
-  o.Text("engine", who.engine);
-  o.Text("cluster", who.cluster);
-  o.TextUnlessEmpty("namespace", who.kube_namespace);
-  o.Text("pod", who.member);
-  o.TextUnlessEmpty("pod_uid", who.pod_uid);
-  o.TextUnlessEmpty("node", who.node);
-  o.Close();
-}
-
-void AppendRequest(Object& line, const Request& r) {
-  Object o = line.Open("request");
+void AppendRequest(JsonObject& line, const Request& r) {
+  JsonObject o = line.Open("request");
   o.Text("rpc", r.rpc);
   o.Text("id", r.id);
-  Object params = o.Open("params");
+  JsonObject params = o.Open("params");
   for (size_t i = 0; i < r.params.size() && i < kMaxParams; ++i) {
     // A key is ours, but it is cheap to be sure that it cannot break the line.
     std::string key;
     AppendText(&key, r.params[i].first, 32);
-    params.Text(key.substr(1, key.size() - 2), r.params[i].second);
+    params.Text(key.substr(1, key.size() - 2), Redact(r.params[i].second));
   }
   params.Close();
   o.Close();
 }
 
-void AppendLease(Object& line, const LeaseFacts& l) {
-  Object o = line.Open("lease");
+void AppendLease(JsonObject& line, const LeaseFacts& l) {
+  JsonObject o = line.Open("lease");
   o.Text("lock", l.lock);
   o.Text("holder", l.holder);
   o.TextUnlessEmpty("resource_version", l.resource_version);
@@ -161,7 +85,7 @@ void AppendLease(Object& line, const LeaseFacts& l) {
 std::string FormatCapped(const Event& e, const Identity& who, uint64_t seq, int64_t unix_us,
                          const std::string& uuid, size_t cap) {
   std::string out;
-  Object line(&out, cap);
+  JsonObject line(&out, cap);
   line.Fixed("ts", Timestamp(unix_us));
   line.Fixed("level", e.level);
   line.Fixed("logger", "audit");
@@ -172,8 +96,8 @@ std::string FormatCapped(const Event& e, const Identity& who, uint64_t seq, int6
   line.Fixed("stage", ToString(e.stage));
   line.Text("action", e.action);
   line.Fixed("outcome", ToString(e.outcome));
-  line.TextUnlessEmpty("reason", e.reason);
-  line.Text("msg", e.msg);
+  line.TextUnlessEmpty("reason", Redact(e.reason));
+  line.Text("msg", Redact(e.msg));
   AppendActor(line, e.actor);
   AppendIdentity(line, who);
   if (e.request) AppendRequest(line, *e.request);
@@ -183,9 +107,14 @@ std::string FormatCapped(const Event& e, const Identity& who, uint64_t seq, int6
   if (e.took)
     line.Number("duration_ms", std::chrono::duration_cast<std::chrono::milliseconds>(*e.took).count());
   if (e.error) {
-    Object o = line.Open("error");
+    JsonObject o = line.Open("error");
     o.Text("code", e.error->code);
-    o.Text("message", e.error->message);
+    o.Text("message", Redact(e.error->message));
+    o.Close();
+  }
+  if (e.dropped) {
+    JsonObject o = line.Open("dropped");
+    o.Number("lines", static_cast<int64_t>(*e.dropped));
     o.Close();
   }
   line.Close();

@@ -34,6 +34,7 @@ enum class Verb : uint8_t {
   kRunTool = 7,     // RunTool + strings -> reply payload ToolStarted
   kCancelTool = 8,  // CancelTool
   kSubscribe = 9,   // no payload: from now on push events
+  kReadLog = 10,    // no payload: from now on push the database's output, to this client alone
   // Answers and events.
   kReply = 128,
   kArmed = 129,        // event: ArmedEvent
@@ -42,6 +43,7 @@ enum class Verb : uint8_t {
   kTerminating = 132,  // event: Terminating; the shim was asked to end (SIGTERM)
   kToolOutput = 133,   // ToolOutput + bytes, to the tool's owner
   kToolDone = 134,     // ToolDone, to the tool's owner
+  kLogChunk = 135,     // LogChunk + bytes, to the client that reads the log
 };
 
 // Why a request was refused. Every value has its sentence in ToString.
@@ -64,6 +66,7 @@ enum class Code : uint32_t {
   kExec = 14,             // fork, exec or a directory failed; detail = errno
   kTerminating = 15,      // the shim is ending
   kNoTool = 16,           // that tool does not run
+  kNoLog = 17,            // the database writes its log to a file (--log)
 };
 
 inline const char* ToString(Code c) {
@@ -102,6 +105,8 @@ inline const char* ToString(Code c) {
       return "the shim is ending";
     case Code::kNoTool:
       return "that tool is not running";
+    case Code::kNoLog:
+      return "the database writes its log to a file (the shim's --log)";
   }
   return "unknown code";
 }
@@ -226,6 +231,18 @@ struct ToolDone {
   uint32_t pad;
 };
 
+// What the database (and whatever it started) wrote to standard output and error, in the order of the pipe
+// and cut anywhere. Followed by the bytes, which may be none.
+struct LogChunk {
+  uint64_t lost_bytes;  // what had to be dropped directly before these bytes
+  uint32_t lost_lines;  // line breaks in it
+  uint32_t stream;      // LogStream
+};
+enum LogStream : uint32_t {
+  kOutput = 1,  // standard output and error
+};
+inline constexpr size_t kMaxLogChunk = kMaxPayload - sizeof(LogChunk);
+
 enum class Cause : uint32_t {
   kUnasked = 0,  // nobody asked: a crash (or a stop by hand)
   kSignal = 1,   // after kFast or kImmediate
@@ -298,7 +315,8 @@ struct State {
   int64_t max_lateness;  // worst killed_at - deadline
   int64_t max_emptying;  // worst empty_at - killed_at
 };
-static_assert(sizeof(State) == 168 && sizeof(ExitedEvent) == 32 && sizeof(RunTool) == 16,
+static_assert(sizeof(State) == 168 && sizeof(ExitedEvent) == 32 && sizeof(RunTool) == 16 &&
+                  sizeof(LogChunk) == 16,
               "no hidden padding");
 
 // ---- reading and writing; used by both ends and the fuzz target ----
@@ -348,6 +366,16 @@ inline bool ParseRunTool(const char* payload, size_t size, ToolRequest* out) {
   }
   out->args[out->head.argc] = nullptr;
   return at == end;
+}
+
+// False unless the payload is a LogChunk and what it may be followed by.
+inline bool ParseLogChunk(const char* payload, size_t size, LogChunk* head, const char** bytes,
+                          size_t* count) {
+  if (size < sizeof(LogChunk) || size > kMaxPayload) return false;
+  memcpy(head, payload, sizeof(LogChunk));
+  *bytes = payload + sizeof(LogChunk);
+  *count = size - sizeof(LogChunk);
+  return head->stream == kOutput && head->lost_lines <= head->lost_bytes;
 }
 
 }  // namespace mainstay::shim::wire

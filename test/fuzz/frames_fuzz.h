@@ -40,6 +40,14 @@ inline int EatFrame(const uint8_t* data, size_t size) {
               deadline.epoch() > 0);
     return code == wire::Code::kOk ? 3 : 2;
   }
+  if (header.verb == wire::Verb::kLogChunk) {
+    wire::LogChunk chunk;
+    const char* bytes = nullptr;
+    size_t count = 0;
+    if (!wire::ParseLogChunk(payload, header.length, &chunk, &bytes, &count)) return 1;
+    Require(bytes + count == payload + header.length && count <= wire::kMaxLogChunk);
+    return 3;
+  }
   if (header.verb != wire::Verb::kRunTool) return 1;
   wire::ToolRequest request;
   if (!wire::ParseRunTool(payload, header.length, &request)) return 1;

@@ -12,6 +12,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from database_cases import *  # noqa: E402,F403
 from fence_cases import *  # noqa: E402,F403
+from log_cases import *  # noqa: E402,F403
 from shimcase import Case  # noqa: E402
 from socket_cases import *  # noqa: E402,F403
 

@@ -10,10 +10,10 @@ import time
 
 MAGIC, PROTOCOL = 0x3148534D, 1
 HEADER = struct.Struct("<IBBHII")
-HELLO, STATE, ARM, START, SIGNAL, KILL, RUN_TOOL, CANCEL_TOOL, SUBSCRIBE = range(1, 10)
-REPLY, ARMED, EXITED, FENCED, TERMINATING, TOOL_OUTPUT, TOOL_DONE = range(128, 135)
+HELLO, STATE, ARM, START, SIGNAL, KILL, RUN_TOOL, CANCEL_TOOL, SUBSCRIBE, READ_LOG = range(1, 11)
+REPLY, ARMED, EXITED, FENCED, TERMINATING, TOOL_OUTPUT, TOOL_DONE, LOG_CHUNK = range(128, 136)
 CODES = ["ok", "version", "shorter", "epoch", "late", "clock", "fencing", "running", "not_running", "not_armed", "no_standby_signal",
-         "busy", "not_allowed", "stale", "exec", "terminating", "no_tool"]
+         "busy", "not_allowed", "stale", "exec", "terminating", "no_tool", "no_log"]
 STANDBY, PRIMARY, ISOLATED = 1, 2, 3
 FAST, IMMEDIATE, RELOAD = 1, 2, 3
 ANY = 0xFFFFFFFF
@@ -126,6 +126,15 @@ class Link:
     def subscribe(self):
         self.call(SUBSCRIBE)
 
+    def read_log(self):
+        self.call(READ_LOG)
+
+    def log_chunk(self, timeout=10.0):
+        """(bytes, bytes lost before them, line breaks among those)"""
+        body = self.event(LOG_CHUNK, timeout)
+        lost_bytes, lost_lines, _ = struct.unpack("<QII", body[:16])
+        return body[16:], lost_bytes, lost_lines
+
     def exited(self, timeout=10.0):
         return exit_event(self.event(EXITED, timeout))
 
@@ -174,7 +183,7 @@ class Link:
 class Shim:
     """A running mainstay-shim in a directory of its own under base."""
 
-    def __init__(self, binary, user="postgres", mode="namespace", bin_dir=None, flags=(), run_as=None, base=None, foreign=False):
+    def __init__(self, binary, user="postgres", mode="namespace", bin_dir=None, flags=(), run_as=None, base=None, foreign=False, log=True):
         self.base = base or tempfile.mkdtemp(prefix="mainstay-shim.")
         self.own_base = base is None
         self.foreign = foreign  # it would refuse us: only wait for the socket
@@ -189,7 +198,9 @@ class Shim:
             if run_as:
                 shutil.chown(self.base, run_as, run_as)
         self.command = [binary, "--socket", self.socket, "--bin-dir", bin_dir or "/usr/lib/postgresql/15/bin", "--data-dir", self.data,
-                        "--mode", mode, "--log", os.path.join(self.base, "db.log"), *flags]
+                        "--mode", mode, *flags]
+        if log:
+            self.command += ["--log", os.path.join(self.base, "db.log")]
         if os.geteuid() == 0 and not run_as:
             self.command += ["--user", user]
         if run_as:

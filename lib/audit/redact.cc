@@ -1,0 +1,280 @@
+#include "lib/audit/redact.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+
+namespace mainstay::audit {
+namespace {
+
+constexpr absl::string_view kStars = "***";
+
+bool IsWord(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_'; }
+bool IsSpace(char c) { return absl::ascii_isspace(static_cast<unsigned char>(c)); }
+
+enum class Need : uint8_t { kNothing, kAny, kEquals };  // what must stand between the word and its secret
+
+Need NeedOf(absl::string_view word) {
+  for (absl::string_view end : {"password", "passwd", "passphrase", "pwd"}) {
+    if (absl::EndsWithIgnoreCase(word, end)) return Need::kAny;
+  }
+  for (absl::string_view end : {"secret", "token", "secret_key", "access_key", "api_key"}) {
+    if (absl::EndsWithIgnoreCase(word, end)) return Need::kEquals;
+  }
+  return Need::kNothing;
+}
+
+class Redactor {
+ public:
+  explicit Redactor(absl::string_view text) : in_(text) { out_.reserve(text.size()); }
+
+  std::string Run() {
+    while (at_ < in_.size()) {
+      if (IsWord(in_[at_])) {
+        Word();
+      } else if (Rest("://")) {
+        Url();
+      } else {
+        out_.push_back(in_[at_++]);
+      }
+    }
+    return std::move(out_);
+  }
+
+ private:
+  bool Rest(absl::string_view what) const { return absl::StartsWith(in_.substr(at_), what); }
+  char Peek(size_t ahead = 0) const { return at_ + ahead < in_.size() ? in_[at_ + ahead] : '\0'; }
+  void Copy(size_t n) {
+    n = std::min(n, in_.size() - at_);
+    out_.append(in_.data() + at_, n);
+    at_ += n;
+  }
+  void Hide() { out_.append(kStars.data(), kStars.size()); }
+  void HideRest() {
+    Hide();
+    at_ = in_.size();
+  }
+
+  // Spaces and comments of SQL, copied. True when there was a line break among them.
+  bool Gap() {
+    bool line = false;
+    for (;;) {
+      if (IsSpace(Peek()) && at_ < in_.size()) {
+        line = line || Peek() == '\n';
+        Copy(1);
+      } else if (Rest("--")) {
+        const size_t end = in_.find('\n', at_);
+        Copy(end == absl::string_view::npos ? in_.size() : end - at_);
+      } else if (Rest("/*")) {
+        int depth = 0;
+        do {
+          if (Rest("/*")) {
+            ++depth;
+            Copy(2);
+          } else if (Rest("*/")) {
+            --depth;
+            Copy(2);
+          } else {
+            Copy(1);
+          }
+        } while (depth > 0 && at_ < in_.size());
+      } else {
+        return line;
+      }
+    }
+  }
+
+  void Word() {
+    const size_t begin = at_;
+    while (at_ < in_.size() && IsWord(in_[at_])) ++at_;
+    const absl::string_view word = in_.substr(begin, at_ - begin);
+    if (word == "SCRAM" && Rest("-SHA-256$")) return Verifier(begin);
+    if (word.size() == 35 && absl::StartsWith(word, "md5")) {
+      out_.append("md5");
+      return Hide();
+    }
+    out_.append(word.data(), word.size());
+    const Need need = NeedOf(word);
+    if (need != Need::kNothing) Secret(need);
+  }
+
+  void Verifier(size_t begin) {
+    while (at_ < in_.size() && !IsSpace(in_[at_]) && in_[at_] != '\'' && in_[at_] != '"') ++at_;
+    out_.append(in_.data() + begin, sizeof("SCRAM-SHA-256$") - 1);
+    Hide();
+  }
+
+  // Behind a word that announces one.
+  void Secret(Need need) {
+    if (Rest("\\\"")) {
+      Copy(2);
+    } else if (Peek() == '"') {
+      Copy(1);  // of "password": "..."
+    }
+    Gap();
+    bool equals = false;
+    while (at_ < in_.size() && (Peek() == '=' || Peek() == ':' || (equals && Peek() == '>')) &&
+           !Rest("://")) {
+      equals = true;
+      Copy(1);
+    }
+    if (!equals && absl::StartsWithIgnoreCase(in_.substr(at_), "to") && IsSpace(Peek(2))) Copy(2);
+    if (need == Need::kEquals && !equals) return;
+    Gap();
+    if (!Literal(equals)) {
+      if (equals) Bare();
+      return;
+    }
+    // 'one' 'two' on two lines is one literal.
+    while (Gap() && (Peek() == '\'') && Literal(equals)) {
+    }
+  }
+
+  // A literal of any kind. False: there is none here, or it is empty.
+  bool Literal(bool connection) {
+    bool escapes = connection;
+    if ((Peek() == 'E' || Peek() == 'e') && Peek(1) == '\'') {
+      Copy(1);
+      escapes = true;
+    } else if ((Peek() == 'U' || Peek() == 'u') && Peek(1) == '&' && Peek(2) == '\'') {
+      Copy(2);
+    } else if ((Peek() == 'N' || Peek() == 'n') && Peek(1) == '\'') {
+      Copy(1);
+    }
+    if (Peek() == '\'') return Quoted(escapes);
+    if (Peek() == '"') return DoubleQuoted(1);
+    if (Rest("\\\"")) return DoubleQuoted(2);
+    if (Peek() == '$') return Dollar();
+    return false;
+  }
+
+  bool Quoted(bool escapes) {
+    size_t quotes = 0;
+    while (Peek(quotes) == '\'') ++quotes;
+    const char next = Peek(quotes);
+    if (quotes >= 3) return HideRest(), true;
+    if (quotes == 2) {  // empty, or the quotes of a literal within a literal
+      if (next == '\0' || IsSpace(next) || next == ';' || next == ',' || next == ')') return Copy(2), true;
+      Copy(2);
+      Hide();
+      const size_t end = in_.find("''", at_);
+      if (end == absl::string_view::npos) return HideRest(), true;
+      at_ = end;
+      return Copy(2), true;
+    }
+    Copy(1);
+    for (size_t i = at_; i < in_.size(); ++i) {
+      if (in_[i] == '\\') {
+        if (escapes) {
+          ++i;
+        } else if (i + 1 < in_.size() && in_[i + 1] == '\'') {
+          break;  // an end, or not (standard_conforming_strings): nobody knows from here
+        }
+      } else if (in_[i] == '\'') {
+        if (i + 1 < in_.size() && in_[i + 1] == '\'') {
+          ++i;
+          continue;
+        }
+        Hide();
+        at_ = i;
+        return Copy(1), true;
+      }
+    }
+    return HideRest(), true;
+  }
+
+  bool DoubleQuoted(size_t size) {
+    Copy(size);
+    for (size_t i = at_; i < in_.size(); ++i) {
+      if (in_[i] == '\\' && size == 1) {
+        ++i;
+      } else if (in_[i] == '"') {
+        Hide();
+        at_ = size == 2 && in_[i - 1] == '\\' && i > at_ ? i - 1 : i;
+        return Copy(size), true;
+      }
+    }
+    return HideRest(), true;
+  }
+
+  bool Dollar() {
+    size_t end = at_ + 1;
+    while (end < in_.size() && IsWord(in_[end])) ++end;
+    if (end >= in_.size() || in_[end] != '$' || absl::ascii_isdigit(static_cast<unsigned char>(Peek(1))))
+      return false;  // $1, or no quote at all
+    const absl::string_view tag = in_.substr(at_, end + 1 - at_);
+    Copy(tag.size());
+    const size_t close = in_.find(tag, at_);
+    if (close == absl::string_view::npos) return HideRest(), true;
+    Hide();
+    at_ = close;
+    return Copy(tag.size()), true;
+  }
+
+  void Bare() {
+    const size_t begin = at_;
+    while (at_ < in_.size() && !IsSpace(in_[at_]) &&
+           absl::string_view("'\";,)&}").find(in_[at_]) == absl::string_view::npos) {
+      at_ += in_[at_] == '\\' && at_ + 1 < in_.size() ? 2 : 1;
+    }
+    at_ = std::min(at_, in_.size());
+    if (at_ > begin) Hide();
+  }
+
+  void Url() {
+    Copy(3);
+    size_t colon = absl::string_view::npos, sign = absl::string_view::npos, i = at_;
+    bool digits = true;
+    for (; i < in_.size(); ++i) {
+      const char c = in_[i];
+      if (IsSpace(c) || c == '/' || c == '?' || c == '#' || c == '\'' || c == '"') break;
+      if (c == '@') sign = i;
+      if (colon != absl::string_view::npos && sign == absl::string_view::npos)
+        digits = digits && absl::ascii_isdigit(static_cast<unsigned char>(c));
+      if (c == ':' && colon == absl::string_view::npos) colon = i;
+    }
+    if (colon == absl::string_view::npos) return;
+    const bool cut = i == in_.size() && sign == absl::string_view::npos && !digits;
+    if (!cut && (sign == absl::string_view::npos || sign < colon)) return;
+    Copy(colon + 1 - at_);
+    Hide();
+    at_ = cut ? in_.size() : sign;
+  }
+
+  const absl::string_view in_;
+  size_t at_ = 0;
+  std::string out_;
+};
+
+// Whether any of it can be there at all: most lines have none.
+bool Suspicious(absl::string_view text) {
+  for (size_t i = 0; i + 2 < text.size(); ++i) {
+    switch (text[i] | 0x20) {
+      case 'p':  // pass, pwd
+        if ((text[i + 1] | 0x20) == 'a' || (text[i + 1] | 0x20) == 'w') return true;
+        break;
+      case 's':  // secret, scram
+        if ((text[i + 1] | 0x20) == 'e' || text[i + 1] == 'C') return true;
+        break;
+      case 't':
+        if ((text[i + 1] | 0x20) == 'o') return true;
+        break;
+      case 'k':  // _key
+        if ((text[i + 1] | 0x20) == 'e') return true;
+        break;
+      case 'm':
+        if (text[i + 1] == 'd' && text[i + 2] == '5') return true;
+        break;
+      default:
+        if (text[i] == ':' && text[i + 1] == '/') return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+std::string Redact(absl::string_view text) {
+  return Suspicious(text) ? Redactor(text).Run() : std::string(text);
+}
+
+}  // namespace mainstay::audit
