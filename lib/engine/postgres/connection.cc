@@ -121,6 +121,18 @@ std::string Rows::text(int row, int column) const {
   return std::string(PQgetvalue(result_.get(), row, column),
                      static_cast<size_t>(PQgetlength(result_.get(), row, column)));
 }
+absl::string_view Rows::view(int row, int column) const {
+  if (null(row, column)) return "";
+  return {PQgetvalue(result_.get(), row, column),
+          static_cast<size_t>(PQgetlength(result_.get(), row, column))};
+}
+std::vector<std::string> Rows::names() const {
+  std::vector<std::string> out;
+  for (int i = 0; result_ != nullptr && i < PQnfields(result_.get()); ++i) {
+    out.emplace_back(PQfname(result_.get(), i));
+  }
+  return out;
+}
 int64_t Rows::number(int row, int column) const {
   int64_t out = 0;
   return absl::SimpleAtoi(text(row, column), &out) ? out : 0;

@@ -61,6 +61,8 @@ class Rows {
   int64_t number(int row, int column) const;    // 0 when null or not a number
   uint64_t lsn(int row, int column) const;      // 0 when null or not a position
   bool truth(int row, int column) const { return text(row, column) == "t"; }
+  absl::string_view view(int row, int column) const;  // as text, without a copy; good while this lives
+  std::vector<std::string> names() const;             // of the columns
 
  private:
   std::shared_ptr<pg_result> result_;
