@@ -54,13 +54,11 @@ def arguments(entry):
     words = shlex.split(entry["command"])
     while words and not os.path.basename(words[0]).startswith(("c++", "g++", "gcc", "cc", "clang")):
         words = words[1:]
-    out, skip = [], False
-    for word in words[1:]:
-        if skip:
-            skip = False
-        elif word in ("-o", "-c"):
-            skip = word == "-o"
-        elif not word.startswith(("-Wno-restrict", "-Wno-maybe-uninitialized", "-Werror", "-fsanitize")) and word != entry["file"]:
+    out, words = [], iter(words[1:])
+    for word in words:
+        if word in ("-o", "-include"):  # -include: g++'s precompiled header; clang shall see what a file forgets to include
+            next(words, None)
+        elif word not in ("-c", entry["file"]) and not word.startswith(("-Wno-restrict", "-Wno-maybe-uninitialized", "-Werror", "-Winvalid-pch", "-fsanitize")):
             out.append(word)
     return out + ["-Wno-unknown-warning-option", "-Wno-everything"]
 
