@@ -2,8 +2,12 @@
 
 #include <unistd.h>
 
+#include <atomic>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <ctime>
 #include <fstream>
+#include <mutex>
 #include <utility>
 
 #include "agent/face_pages.h"
@@ -36,12 +40,68 @@ void WriteTlsMetrics(rpc::TlsFiles& tls, metrics::Writer& w) {
   w.Sample(tls.Problem().empty() ? 0 : 1);
 }
 
+// A disk that hangs may hold the collector longer than its deadline: then somebody else answers.
+constexpr Duration kGrace = std::chrono::milliseconds(50);
+
 }  // namespace
 
-void MetricsPage::Answer(const http::Request& request, const rpc::StatusView& view, MonoTime now,
-                         const http::Counters& http, const http::Reply& reply) const {
-  const metrics::Format format = metrics::Negotiate(request.accept);
-  metrics::Writer w(format);
+// Samples that bounds cut off, counted over all scrapes. Any thread.
+class MetricsPage::Ledger {
+ public:
+  void Add(const metrics::Dropped& dropped) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    for (const auto& [family, samples] : dropped) counts_.Add({family}, static_cast<double>(samples));
+  }
+  void Write(metrics::Writer& w) const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    counts_.Write(w, "mainstay_metrics_dropped_samples_total",
+                  "Samples of the database that were left out because of metrics.max_samples or "
+                  "metrics.max_family_samples.");
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  metrics::CounterBy counts_{{"family"}};
+};
+
+// A scrape that waits for the database: answered by the scraper's thread or by the timer, whichever is first.
+struct MetricsPage::Waiting {
+  Waiting(boost::asio::io_context& loop, metrics::Writer w, http::Reply r, std::shared_ptr<Ledger> l,
+          metrics::Bounds b, std::string p)
+      : writer(std::move(w)),
+        reply(std::move(r)),
+        ledger(std::move(l)),
+        bounds(b),
+        prefix(std::move(p)),
+        timer(loop) {}
+
+  void Finish(const metrics::SnapshotPtr& snapshot, bool late) {
+    if (answered.exchange(true)) return;
+    const metrics::Snapshot none;
+    const metrics::Snapshot& shown = snapshot == nullptr ? none : *snapshot;
+    ledger->Add(metrics::WriteSnapshot(shown, prefix.c_str(), late, BootClock().Now(), bounds, writer));
+    ledger->Write(writer);
+    const metrics::Format format = writer.format();
+    reply({.status = 200,
+           .content_type = metrics::ContentType(format),
+           .body = writer.Finish(),
+           .compress = true});
+  }
+
+  std::atomic<bool> answered{false};
+  metrics::Writer writer;
+  const http::Reply reply;
+  const std::shared_ptr<Ledger> ledger;
+  const metrics::Bounds bounds;
+  const std::string prefix;
+  boost::asio::steady_timer timer;
+};
+
+MetricsPage::MetricsPage(Sources sources)
+    : sources_(std::move(sources)), ledger_(std::make_shared<Ledger>()) {}
+
+void MetricsPage::WriteOwn(const rpc::StatusView& view, MonoTime now, const http::Counters& http,
+                           metrics::Writer& w) const {
   WriteViewMetrics(view, now, w);
   if (sources_.instruments != nullptr) sources_.instruments->Write(w);
   if (sources_.log != nullptr) {
@@ -54,9 +114,46 @@ void MetricsPage::Answer(const http::Request& request, const rpc::StatusView& vi
   w.Family("mainstay_http_refused_connections_total", metrics::Type::kCounter,
            "HTTP connections refused: too many at a time.");
   w.Sample(static_cast<double>(http.refused_connections));
+  w.Family("mainstay_http_evicted_connections_total", metrics::Type::kCounter,
+           "HTTP connections that waited without a request and were closed for a newcomer.");
+  w.Sample(static_cast<double>(http.evicted_connections));
   if (sources_.tls != nullptr) WriteTlsMetrics(*sources_.tls, w);
+  if (sources_.more) sources_.more(view, now, w);
   WriteProcessMetrics(w);
-  reply({.status = 200, .content_type = metrics::ContentType(format), .body = w.Finish()});
+  if (sources_.scraper == nullptr) return;
+  const metrics::Scraper::Counters counters = sources_.scraper->counters();
+  w.Family("mainstay_metrics_scrapes_total", metrics::Type::kCounter, "Scrapes of this page.");
+  w.Sample(static_cast<double>(counters.scrapes));
+  w.Family("mainstay_metrics_collections_total", metrics::Type::kCounter,
+           "Collections of the database's metrics; scrapes at the same time share one.");
+  w.Sample(static_cast<double>(counters.collections));
+}
+
+void MetricsPage::Answer(const http::Request& request, const rpc::StatusView& view, MonoTime now,
+                         const http::Counters& http, const http::Reply& reply) const {
+  metrics::Writer w(metrics::Negotiate(request.accept));
+  WriteOwn(view, now, http, w);
+  if (sources_.scraper == nullptr) {
+    const metrics::Format format = w.format();
+    reply(
+        {.status = 200, .content_type = metrics::ContentType(format), .body = w.Finish(), .compress = true});
+    return;
+  }
+  metrics::Scraper* scraper = sources_.scraper;
+  const MonoTime deadline = metrics::ScrapeDeadline(request.scrape_timeout, now, kPatience);
+  auto waiting =
+      std::make_shared<Waiting>(*sources_.loop, std::move(w), reply, ledger_,
+                                sources_.bounds ? sources_.bounds() : metrics::Bounds(), scraper->prefix());
+  // A second at most, of a clock that stands still in a suspend: so does the one who waits.
+  waiting->timer.expires_after(
+      std::chrono::duration_cast<boost::asio::steady_timer::duration>(deadline + kGrace - now));
+  waiting->timer.async_wait([waiting, scraper](boost::system::error_code error) {
+    if (!error && !waiting->answered) waiting->Finish(scraper->last(), true);
+  });
+  scraper->Scrape(deadline, [waiting, loop = sources_.loop](const metrics::SnapshotPtr& snapshot) {
+    waiting->Finish(snapshot, false);
+    boost::asio::post(*loop, [waiting] { waiting->timer.cancel(); });
+  });
 }
 
 }  // namespace mainstay::agent

@@ -10,6 +10,7 @@ namespace mainstay::engine::postgres {
 
 std::vector<MetricCollector> ServerCollectors();    // metrics_server.cc
 std::vector<MetricCollector> DatabaseCollectors();  // metrics_databases.cc
+std::vector<MetricCollector> TableCollectors();     // metrics_tables.cc
 
 }  // namespace mainstay::engine::postgres
 

@@ -9,7 +9,8 @@ using Use = MetricUse;
 // One row of everything that there is once.
 MetricCollector Server() {
   MetricCollector c{.name = "server",
-                    .about = "replication, archiver, background writer, checkpoints, start"};
+                    .about = "replication, archiver, background writer, checkpoints, start",
+                    .server_label = true};
   c.source = "(SELECT pg_is_in_recovery() AS standby OFFSET 0) r, pg_stat_archiver a, pg_stat_bgwriter b";
   c.source_since17 =
       "(SELECT pg_is_in_recovery() AS standby OFFSET 0) r, pg_stat_archiver a, pg_stat_bgwriter b,"
@@ -310,10 +311,13 @@ MetricCollector Settings() {
                     .server_label = true};
   c.source = "pg_settings s";
   c.tail = "WHERE s.vartype IN ('bool', 'integer', 'real')";
-  // What this session set for itself is not what the server would give others.
+  // What this session set for itself is not what the server gives others.
   c.columns = {
       {"name", Use::kHidden, "s.name"},
-      {"setting", Use::kHidden, "CASE WHEN s.source = 'session' THEN s.reset_val ELSE s.setting END"},
+      {"setting", Use::kHidden,
+       "CASE WHEN s.name = 'transaction_read_only' THEN CASE WHEN pg_is_in_recovery() THEN 'on' ELSE 'off' "
+       "END"
+       " WHEN s.source = 'session' THEN s.reset_val ELSE s.setting END"},
       {"unit", Use::kHidden, "s.unit"},
       {"vartype", Use::kHidden, "s.vartype"},
   };

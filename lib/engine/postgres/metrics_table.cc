@@ -1,6 +1,7 @@
 #include "lib/engine/postgres/metrics_table.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
@@ -108,6 +109,7 @@ const std::vector<MetricCollector>& MetricCollectors() {
   static const std::vector<MetricCollector> all = [] {
     std::vector<MetricCollector> out = ServerCollectors();
     for (MetricCollector& c : DatabaseCollectors()) out.push_back(std::move(c));
+    for (MetricCollector& c : TableCollectors()) out.push_back(std::move(c));
     return out;
   }();
   return all;
@@ -163,9 +165,9 @@ bool ToSettingMetric(const std::string& name, const std::string& setting, const 
   absl::StrAppend(&out->help, " [Units converted to ", base, ".]");
   if (value == -1) return true;
   value *= factor;
-  out->value = value == static_cast<double>(static_cast<int64_t>(value)) && value < 1e15
-                   ? absl::StrCat(static_cast<int64_t>(value))
-                   : absl::StrCat(value);
+  char text[40];
+  const auto end = std::to_chars(text, text + sizeof text, value);  // the shortest that reads back the same
+  out->value.assign(text, end.ptr);
   return true;
 }
 
