@@ -12,7 +12,8 @@
 //   a request     8 KiB of header (431), 64 KiB of body (413; chunks are fine, bad ones 400), read within 5 s
 //                 of its first byte however slowly it drips. Pipelined ones are answered in order, one at a
 //                 time.
-//   an answer     4 MiB, written within 5 s; all that wait to be written together 4 MiB (more: 503). A
+//   an answer     4 MiB, written within 5 s; all of more than 16 KiB that wait to be written together
+//                 4 MiB (more: 503). A
 //                 handler that never replies is answered for by 504, after 10 s (a request that changes
 //                 something: 2 minutes).
 //   TLS           20 handshakes a second; others are dropped.
