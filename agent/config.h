@@ -36,6 +36,7 @@ enum class LockKind : uint8_t { kFile, kConfigMap, kLease };
 struct ExpectedMember {
   election::Name name;
   std::string peer;  // host:port or unix:/path
+  std::string http;  // host:port, "" : not told
   friend bool operator==(const ExpectedMember&, const ExpectedMember&) = default;
 };
 
@@ -57,6 +58,42 @@ struct TlsConfig {
   std::string peer_name;  // filled in, also without TLS
   bool enabled() const { return !cert.empty(); }
   friend bool operator==(const TlsConfig&, const TlsConfig&) = default;
+};
+
+// Patroni's endpoints, and who may change something by HTTP.
+struct HttpConfig {
+  bool patroni = true;
+  bool patroni_metrics = false;
+  std::string user;           // "" : no basic authentication
+  std::string password_file;  // of the user
+  bool tls = false;
+  std::vector<std::string> allow;
+  std::string advertised;  // host:port, "" : to be derived
+  bool no_load_balance = false;
+  std::map<std::string, std::string> labels;
+  friend bool operator==(const HttpConfig&, const HttpConfig&) = default;
+};
+
+// What is told of the database on /metrics.
+struct MetricsConfig {
+  std::vector<std::string> collect, omit;
+  std::vector<std::string> databases;  // empty: all
+  std::string queries;                 // file, "" : none
+  std::string queries_prefix;
+  Duration slow_interval{};
+  Duration query_timeout{};
+  uint32_t max_samples = 0;
+  uint32_t max_family_samples = 0;
+  friend bool operator==(const MetricsConfig&, const MetricsConfig&) = default;
+};
+
+// The database's log on standard output.
+struct DatabaseLogConfig {
+  bool enabled = true;
+  LogLevel level = LogLevel::kInfo;  // least
+  int32_t rate = 0;                  // lines a second, 0: no limit
+  int32_t burst = 0;
+  friend bool operator==(const DatabaseLogConfig&, const DatabaseLogConfig&) = default;
 };
 
 using UserConfig = engine::postgres::UserSpec;
@@ -98,6 +135,8 @@ struct Config {
   std::string lock_path;        // of kFile: directory of the store
   KubernetesConfig kubernetes;  // of the other two
   TlsConfig tls;
+  HttpConfig http;
+  MetricsConfig metrics;
 
   std::vector<ExpectedMember> members;  // without this one
   std::string listen_grpc;
@@ -115,6 +154,7 @@ struct Config {
   LogFormat log_format = LogFormat::kJson;
   bool audit_enabled = true;
   bool audit_reads = false;
+  DatabaseLogConfig database_log;
 
   // As read, with defaults filled in; for Compare and `config print`.
   std::shared_ptr<const v1::AgentConfig> message;

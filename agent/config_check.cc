@@ -62,9 +62,11 @@ class Checker {
     Times();
     Tls();
     Addresses();
+    CheckHttp(m_, add_);
     if (m_.engine() != v1::AgentConfig::ENGINE_POSTGRESQL) return;
     Absolute("shim.socket", m_.shim().socket(), "the unix socket of mainstay-shim");
     CheckPostgresql(m_.postgresql(), add_);
+    CheckMetrics(m_.metrics(), add_);
   }
 
  private:
@@ -98,6 +100,14 @@ class Checker {
     }
     if (m_.tags().priority() < 0 || m_.tags().priority() > 1000) {
       add_("tags.priority", absl::StrCat(m_.tags().priority()), "is out of bounds", "give 0 to 1000");
+    }
+    const v1::Audit& audit = m_.audit();
+    if (audit.database_log_rate() < 0) {
+      add_("audit.database_log_rate", absl::StrCat(audit.database_log_rate()), "is out of bounds",
+           "give lines a second, or 0 for no limit");
+    }
+    if (audit.database_log_rate() > 0 && audit.database_log_burst() < 1) {
+      add_("audit.database_log_burst", absl::StrCat(audit.database_log_burst()), "is out of bounds", "give 1 or more");
     }
     if (m_.sync_count() < 1 || m_.sync_count() >= static_cast<int>(election::kMaxMembers)) {
       add_("sync_count", absl::StrCat(m_.sync_count()), "is out of bounds",

@@ -12,6 +12,7 @@ namespace google::protobuf {
 class Duration;
 }
 namespace mainstay::v1 {
+class Metrics;
 class Postgresql;
 }
 
@@ -24,6 +25,12 @@ using AddProblem = std::function<void(const std::string& path, const std::string
 void CheckConfig(const v1::AgentConfig& message, const AddProblem& add);
 // Its section postgresql (config_check_postgres.cc).
 void CheckPostgresql(const v1::Postgresql& p, const AddProblem& add);
+// Its section http (config_check_http.cc).
+void CheckHttp(const v1::AgentConfig& m, const AddProblem& add);
+
+// Its section metrics, and what it becomes (config_metrics.cc).
+void CheckMetrics(const v1::Metrics& m, const AddProblem& add);
+MetricsConfig ConvertMetrics(const v1::Metrics& m);
 
 // Shared by the files of the check.
 Duration ToDuration(const google::protobuf::Duration& d);

@@ -90,6 +90,21 @@ TlsConfig ToTls(const v1::AgentConfig& m) {
           t.peer_name().empty() ? absl::StrCat("agent.", m.cluster(), ".mainstay") : t.peer_name()};
 }
 
+HttpConfig ToHttp(const v1::AgentConfig& m) {
+  const auto& h = m.http();
+  HttpConfig out;
+  out.patroni = !h.has_patroni() || h.patroni();
+  out.patroni_metrics = h.patroni_metrics();
+  out.user = h.user();
+  out.password_file = h.password_file();
+  out.tls = h.tls();
+  out.allow = {h.allow().begin(), h.allow().end()};
+  out.advertised = rpc::BracketIpv6(m.advertise().http());
+  out.no_load_balance = m.tags().no_load_balance();
+  out.labels = {m.tags().labels().begin(), m.tags().labels().end()};
+  return out;
+}
+
 UserConfig ToUser(const v1::PostgresqlUser& u) {
   UserConfig out;
   out.name = u.name();
@@ -148,8 +163,10 @@ Config ConvertConfig(std::shared_ptr<const v1::AgentConfig> message) {
   c.lock_path = m.election().path();
   c.kubernetes = ToKubernetes(m);
   c.tls = ToTls(m);
+  c.http = ToHttp(m);
+  c.metrics = ConvertMetrics(m.metrics());
   for (const auto& member : m.members()) {
-    if (member.name() != m.name()) c.members.push_back({member.name(), member.peer()});
+    if (member.name() != m.name()) c.members.push_back({member.name(), member.peer(), member.http()});
   }
   c.listen_grpc = m.listen().grpc();
   c.listen_http = m.listen().http();
@@ -164,6 +181,8 @@ Config ConvertConfig(std::shared_ptr<const v1::AgentConfig> message) {
   c.log_format = m.log().format() == v1::Log::FORMAT_TEXT ? LogFormat::kText : LogFormat::kJson;
   c.audit_enabled = m.audit().enabled();
   c.audit_reads = m.audit().probes();
+  c.database_log = {m.audit().database_log(), ToLevel(m.audit().database_log_level()), m.audit().database_log_rate(),
+                    m.audit().database_log_burst()};
   c.message = std::move(message);
   return c;
 }

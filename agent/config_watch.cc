@@ -45,6 +45,8 @@ bool ConfigWatch::Look() {
 std::vector<std::string> WatchedFiles(const ConfigSource& source, const Config& config) {
   std::vector<std::string> out;
   if (!source.file.empty()) out.push_back(source.file);
+  if (!config.http.password_file.empty()) out.push_back(config.http.password_file);
+  if (!config.metrics.queries.empty()) out.push_back(config.metrics.queries);
   for (const UserConfig& user : config.postgresql.users) {
     if (!user.password_file.empty()) out.push_back(user.password_file);
   }

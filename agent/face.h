@@ -5,7 +5,8 @@
 //   auto faces = Faces::Start(loop, config, &port, &instruments, &audit_log, *tls);
 //   ... PeerClient's options take the same tls
 //
-// Routes: /livez /readyz /startupz (?verbose), /metrics, /status, /decisions, /.
+// Routes: agent/face_routes.h, docs/ENDPOINTS.md. gRPC health: "" and mainstay.v1.Agent (the agent serves),
+// readiness, startup, liveness, primary, replica.
 // Thread rules: Start and the destructor on the loop's thread; destroy before the Port.
 #ifndef MAINSTAY_AGENT_FACE_H_
 #define MAINSTAY_AGENT_FACE_H_
@@ -18,6 +19,7 @@
 #include "agent/config.h"
 #include "lib/audit/audit.h"
 #include "lib/metrics/metrics.h"
+#include "lib/metrics/scraper.h"
 #include "lib/rpc/port.h"
 #include "lib/rpc/tls_files.h"
 
@@ -38,12 +40,16 @@ class Faces {
                                                       Port* port,
                                                       const metrics::AgentInstruments* instruments,
                                                       audit::Log* log,
-                                                      std::shared_ptr<rpc::TlsFiles> tls = nullptr);
+                                                      std::shared_ptr<rpc::TlsFiles> tls = nullptr,
+                                                      metrics::Scraper* scraper = nullptr);
   virtual ~Faces() = default;
   virtual std::string grpc_address() const = 0;  // with the real ports
   virtual std::string http_address() const = 0;
   // False: /readyz answers 503 and the gRPC health service NOT_SERVING whatever the database does (draining).
   virtual void SetServing(bool serving) = 0;
+  // A reload: Patroni's endpoints, who may change something, tags. An error (the password's file) leaves that
+  // part as it was.
+  virtual absl::Status Configure(const Config& config) = 0;
 };
 
 }  // namespace mainstay::agent

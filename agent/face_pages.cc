@@ -1,6 +1,9 @@
 #include "agent/face_pages.h"
 
+#include <set>
+
 #include "absl/strings/str_cat.h"
+#include "lib/base/strings.h"
 
 namespace mainstay::agent {
 namespace {
@@ -98,14 +101,39 @@ bool AllOk(const std::vector<Check>& checks) {
   return true;
 }
 
-std::string ProbeBody(const std::string& page, const std::vector<Check>& checks, bool verbose) {
-  const bool ok = AllOk(checks);
-  if (!verbose) return ok ? "ok\n" : "failed\n";
-  std::string out;
-  for (const Check& c : checks)
-    absl::StrAppend(&out, c.ok ? "[+]" : "[-]", c.name, c.ok ? " ok\n" : " failed\n");
-  absl::StrAppend(&out, page, " check ", ok ? "passed\n" : "failed\n");
-  return out;
+http::Response ProbeAnswer(const http::Request& request, const std::string& page, const std::string& check,
+                           const std::vector<Check>& checks) {
+  if (!check.empty()) {
+    for (const Check& c : checks) {
+      if (c.name != check) continue;
+      if (c.ok) return {.status = 200, .body = "ok\n"};
+      return {.status = 503, .body = absl::StrCat("[-]", c.name, " failed: reason withheld\n")};
+    }
+    return {.status = 404, .body = absl::StrCat(page, " has no such check\n")};
+  }
+  std::set<std::string> excluded;
+  for (const auto& [key, value] : request.query) {
+    if (key == "exclude") excluded.insert(value);
+  }
+  std::string lines;
+  bool ok = true;
+  for (const Check& c : checks) {
+    if (excluded.erase(c.name) > 0) {
+      absl::StrAppend(&lines, "[+]", c.name, " excluded: ok\n");
+      continue;
+    }
+    ok = ok && c.ok;
+    absl::StrAppend(&lines, c.ok ? "[+]" : "[-]", c.name, c.ok ? " ok\n" : " failed: reason withheld\n");
+  }
+  if (!excluded.empty()) {
+    std::string names;
+    for (const std::string& name : excluded)
+      absl::StrAppend(&names, names.empty() ? "" : ", ", "\"", Cut(name, 40), "\"");
+    absl::StrAppend(&lines, "warn: some health checks cannot be excluded: no matches for ", names, "\n");
+  }
+  if (ok && !request.Param("verbose")) return {.status = 200, .body = "ok\n"};
+  return {.status = ok ? 200 : 503,
+          .body = absl::StrCat(lines, page, " check ", ok ? "passed\n" : "failed\n")};
 }
 
 void WriteViewMetrics(const rpc::StatusView& v, MonoTime now, metrics::Writer& w) {

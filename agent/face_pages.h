@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "lib/base/time.h"
+#include "lib/http/server.h"
 #include "lib/metrics/metrics.h"
 #include "lib/rpc/port.h"
 
@@ -26,8 +27,11 @@ std::vector<Check> ReadyChecks(const rpc::StatusView& view, bool serving);
 std::vector<Check> StartChecks(const rpc::StatusView& view);
 
 bool AllOk(const std::vector<Check>& checks);
-// "ok\n" or "failed\n"; verbose: one line a check as Kubernetes prints it ("[+]loop ok").
-std::string ProbeBody(const std::string& page, const std::vector<Check>& checks, bool verbose);
+// What a probe answers, in the style of Kubernetes' API server: "ok", or a line a check ("[+]loop ok") when
+// it is asked for (?verbose) or one failed. ?exclude=loop leaves a check out, `check` ("/livez/loop") looks
+// at one alone. Codes: 200, 503, and 404 for a check that there is not.
+http::Response ProbeAnswer(const http::Request& request, const std::string& page, const std::string& check,
+                           const std::vector<Check>& checks);
 
 // mainstay_* metrics that are read off the view.
 void WriteViewMetrics(const rpc::StatusView& view, MonoTime now, metrics::Writer& w);

@@ -184,6 +184,10 @@ rpc::DatabaseView Database(const State& s, const engine::Details& details) {
   db.activity = details.activity;
   db.pending_restart = details.pending_restart;
   db.start_unix_ms = details.start_unix_ms;
+  db.replayed_unix_ms = details.replayed_unix_ms;
+  db.replay_paused = details.replay_paused;
+  for (const auto& r : details.replicas)
+    db.replicas.push_back({r.name, r.state, r.flushed, r.replayed, r.sync});
   db.probed_at = s.db.at;
   return db;
 }

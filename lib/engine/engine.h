@@ -33,6 +33,8 @@ struct Details {
   std::string activity;                      // "cloning from a: 45 % of 1.2 GB", "" when nothing runs
   uint64_t replay_offset = 0;
   int64_t start_unix_ms = 0;  // when the database process started
+  int64_t replayed_unix_ms = 0;  // standby: commit of the last transaction that was replayed; 0: none
+  bool replay_paused = false;
   struct Replica {
     election::Name name;
     std::string state;

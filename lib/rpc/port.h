@@ -62,6 +62,15 @@ struct LockView {
   int64_t renewal = 0;
 };
 
+// A standby as the primary's database sees it.
+struct ReplicaView {
+  election::Name name;
+  std::string state;  // "streaming"
+  uint64_t flushed = 0;
+  uint64_t replayed = 0;
+  bool sync = false;
+};
+
 struct DatabaseView {
   election::DbState state = election::DbState::kUnknown;
   bool writable = false;
@@ -76,6 +85,9 @@ struct DatabaseView {
   std::string activity;
   std::vector<std::string> pending_restart;
   int64_t start_unix_ms = 0;
+  int64_t replayed_unix_ms = 0;  // standby: when the last transaction that it replayed was committed; 0: none
+  bool replay_paused = false;
+  std::vector<ReplicaView> replicas;  // primary: who streams from it
   MonoTime probed_at;
 };
 

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <map>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -98,10 +100,13 @@ class ServerImpl : public Server {
 
   std::string address() const override { return address_; }
   void SetServing(bool serving) override {
-    if (auto* health = server_->GetHealthCheckService()) {
-      health->SetServingStatus(serving);
-      health->SetServingStatus(v1::Agent::service_full_name(), serving);
-    }
+    SetHealth("", serving);
+    SetHealth(v1::Agent::service_full_name(), serving);
+  }
+  void SetHealth(const std::string& service, bool serving) override {
+    const auto [it, fresh] = health_.emplace(service, serving);
+    if (!fresh && std::exchange(it->second, serving) == serving) return;
+    if (auto* health = server_->GetHealthCheckService()) health->SetServingStatus(service, serving);
   }
 
  private:
@@ -130,6 +135,7 @@ class ServerImpl : public Server {
   const std::shared_ptr<TlsFiles> tls_;
   const Duration max_age_;
   int port_ = 0;
+  std::map<std::string, bool> health_;
   std::unique_ptr<grpc::Server> server_;
 };
 

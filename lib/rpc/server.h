@@ -13,6 +13,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "lib/base/random.h"
 #include "lib/rpc/address.h"
 #include "lib/rpc/port.h"
 #include "lib/rpc/tls_files.h"
@@ -22,11 +23,13 @@ namespace mainstay::rpc {
 // One call of a changing (or, if asked for, reading) method, for the audit log: before it is done and after.
 struct CallRecord {
   bool started = true;  // false: ended
+  std::string audit_id = UuidV7();  // copies keep it: the same when it began and ended
   std::string method;   // "/mainstay.v1.Agent/Switchover"
   AdminCommand command;
   AdminAnswer answer;   // ended only
   std::string refused;  // ended only: "INVALID_ARGUMENT: ..." when it never reached the loop
   Duration took{};
+  std::string authn;  // how the actor is known: "basic"; "" : by the actor's name (certificate, or "local")
 };
 
 class Server {
@@ -47,7 +50,9 @@ class Server {
   static absl::StatusOr<std::unique_ptr<Server>> Start(Options options);
   virtual ~Server() = default;                // ends all calls (at most 1 s)
   virtual std::string address() const = 0;    // with the real port
-  virtual void SetServing(bool serving) = 0;  // of the health service
+  // Of the health service: "" and mainstay.v1.Agent; and others by name. Cheap when nothing changes.
+  virtual void SetServing(bool serving) = 0;
+  virtual void SetHealth(const std::string& service, bool serving) = 0;
 };
 
 }  // namespace mainstay::rpc

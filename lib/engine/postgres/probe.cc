@@ -43,7 +43,10 @@ constexpr char kSelf[] =
     "true),"
     " (pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time()) OPERATOR(pg_catalog.*) "
     "1000::float8)::int8,"
-    " pg_catalog.current_setting('server_version')"
+    " pg_catalog.current_setting('server_version'),"
+    " CASE WHEN r.standby THEN (pg_catalog.date_part('epoch', pg_catalog.pg_last_xact_replay_timestamp())"
+    " OPERATOR(pg_catalog.*) 1000::float8)::int8 END,"
+    " CASE WHEN r.standby THEN pg_catalog.pg_is_wal_replay_paused() END"
     " FROM (SELECT pg_catalog.pg_is_in_recovery() AS standby OFFSET 0) r"
     " LEFT JOIN pg_catalog.pg_stat_wal_receiver w ON r.standby";
 enum Column : int {
@@ -62,6 +65,8 @@ enum Column : int {
   kEpoch,
   kStartedMs,
   kVersion,
+  kReplayedMs,
+  kReplayPaused,
 };
 
 constexpr char kReplicas[] =
@@ -147,6 +152,8 @@ void PostgresEngine::ReadStandby(const Rows& rows, DbReport* report, Details* de
   report->timeline = static_cast<uint32_t>(rows.number(0, kStreamTimeline));
   if (report->timeline == 0) report->timeline = last_timeline_;
   details->replay_offset = rows.lsn(0, kReplayed);
+  details->replayed_unix_ms = rows.number(0, kReplayedMs);
+  details->replay_paused = rows.truth(0, kReplayPaused);
   if (rows.null(0, kStreamStatus)) return;
   if (!rows.null(0, kStreamAgeMs))
     report->stream_at = BootClock().Now() - milliseconds(std::max<int64_t>(rows.number(0, kStreamAgeMs), 0));
