@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "agent/sidecar/pod_api.h"
+#include "lib/audit/pg_stderr.h"
 #include "lib/base/result.h"
 #include "lib/engine/fake/fake_engine.h"
 #include "lib/engine/postgres/engine.h"
@@ -31,7 +33,34 @@ engine::postgres::Settings PostgresSettings(const Config& config) {
   return s;
 }
 
-engine::postgres::Options PostgresOptions(const Config& config) {
+// One at a time: the engine has one worker.
+std::function<void(const engine::postgres::DataWork&)> TellAudit(audit::Log* log) {
+  if (log == nullptr) return nullptr;
+  return [log, id = std::string()](const engine::postgres::DataWork& work) mutable {
+    audit::Event event;
+    event.action = work.action;
+    event.reason = "rejoin";
+    event.msg =
+        absl::StrCat(work.action == "database.clone" ? "Clone the data " : "Rewind the data ", work.detail);
+    if (!work.ended) {
+      event.stage = audit::Stage::kStarted;
+      id = log->Write(event);
+      return;
+    }
+    event.id = std::exchange(id, "");
+    event.took = work.took;
+    event.stage = work.status.ok() ? audit::Stage::kCompleted : audit::Stage::kFailed;
+    event.outcome = work.status.ok() ? audit::Outcome::kSuccess : audit::Outcome::kFailure;
+    if (!work.status.ok()) {
+      event.level = "warn";
+      event.error =
+          audit::Problem{absl::StatusCodeToString(work.status.code()), std::string(work.status.message())};
+    }
+    log->Write(event);
+  };
+}
+
+engine::postgres::Options PostgresOptions(const Config& config, audit::Log* log) {
   const PostgresqlConfig& p = config.postgresql;
   engine::postgres::Options o;
   o.member = config.name;
@@ -47,6 +76,8 @@ engine::postgres::Options PostgresOptions(const Config& config) {
   o.agent_role = p.agent_role;
   o.replication_role = p.replication_role;
   o.initdb = p.initdb;
+  if (config.database_log.enabled) o.log_prefix = audit::kPgPrefix;
+  o.told = TellAudit(log);
   o.settings = PostgresSettings(config);
   // A new session costs the database a process: with every other probe is often enough.
   o.login_interval = std::max<Duration>(o.login_interval, config.probe_interval * 2);
@@ -55,7 +86,28 @@ engine::postgres::Options PostgresOptions(const Config& config) {
 
 }  // namespace
 
-absl::StatusOr<BuiltEngine> BuildEngine(const Config& config) {
+LogRelayOptions BuildLogRelayOptions(const Config& config) {
+  LogRelayOptions o;
+  switch (config.database_log.level) {
+    case LogLevel::kDebug:
+      o.least = audit::LogWeight::kDebug;
+      break;
+    case LogLevel::kInfo:
+      o.least = audit::LogWeight::kInfo;
+      break;
+    case LogLevel::kWarn:
+      o.least = audit::LogWeight::kWarn;
+      break;
+    case LogLevel::kError:
+      o.least = audit::LogWeight::kError;
+      break;
+  }
+  o.rate = config.database_log.rate;
+  o.burst = config.database_log.burst;
+  return o;
+}
+
+absl::StatusOr<BuiltEngine> BuildEngine(const Config& config, audit::Log* log) {
   BuiltEngine built;
   if (config.engine == EngineKind::kFake) {
     built.engine = std::make_unique<engine::FakeEngine>(std::make_shared<engine::FakeWorld>(), config.name,
@@ -64,7 +116,7 @@ absl::StatusOr<BuiltEngine> BuildEngine(const Config& config) {
     return built;
   }
   absl::StatusOr<std::unique_ptr<engine::postgres::PostgresEngine>> postgres =
-      engine::postgres::PostgresEngine::Create(PostgresOptions(config));
+      engine::postgres::PostgresEngine::Create(PostgresOptions(config, log));
   if (!postgres.ok()) return postgres.status();
   built.configure = [raw = postgres->get()](const Config& next) {
     return raw->Configure(PostgresSettings(next));

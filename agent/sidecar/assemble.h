@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "agent/config.h"
 #include "agent/sidecar/driver.h"
+#include "agent/sidecar/log_relay.h"
 #include "agent/sidecar/role_publisher.h"
 #include "lib/kube/client.h"
 #include "lib/rpc/peer_client.h"
@@ -23,7 +24,9 @@ struct BuiltEngine {
   // Takes over reloadable parameters (in force at the next Reload); what is wrong, or OK.
   std::function<absl::Status(const Config&)> configure;
 };
-absl::StatusOr<BuiltEngine> BuildEngine(const Config& config);
+// `log` may be null: nobody is told of clones and the like then.
+absl::StatusOr<BuiltEngine> BuildEngine(const Config& config, audit::Log* log);
+LogRelayOptions BuildLogRelayOptions(const Config& config);
 
 // The client of the API server, the lock over it and what it is told of our role.
 absl::StatusOr<std::unique_ptr<kube::Client>> BuildKubeClient(const Config& config);

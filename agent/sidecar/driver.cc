@@ -112,10 +112,13 @@ void Driver::Take(const Event& event) {
   // The time is taken before the step: whatever the step allows from "now" on counts from before anything is
   // sent.
   const MonoTime now = parts_.loop->Now();
+  const bool led = state_.lead;
   election::Result result = election::Step(std::move(state_), event, now);
   state_ = std::move(result.state);
   peers_.Learn(state_);
   Execute(std::move(result.actions));
+  const bool given_up = state_.store.id != 0 && state_.store.purpose == election::Purpose::kRelease;
+  if (led && !state_.lead && !given_up) journal_.LockLost(state_);
   SetWake(result.wake);
 }
 
@@ -262,6 +265,7 @@ void Driver::OnPodEnding(bool ending, bool other_shim) {
 void Driver::ShutDownWhenHandedOver() {
   if (!pod_ending_ || shut_down_ || state_.db.state == election::DbState::kStopped || !HandedOver()) return;
   shut_down_ = true;
+  journal_.Life("pod.end", audit::Stage::kCompleted, "nothing leads here any more: the database is stopped");
   parts_.fence->Shutdown();
 }
 

@@ -121,6 +121,37 @@ void Journal::Write(const audit::Event& event) {
   if (log_ != nullptr) log_->Write(event);
 }
 
+void Journal::Begin(Pair* pair, uint64_t of, audit::Event event) {
+  Abandon(pair, "superseded");
+  pair->of = of;
+  pair->began = BootClock().Now();
+  pair->event = std::move(event);
+  if (log_ != nullptr) pair->event.id = log_->Write(pair->event);
+}
+
+void Journal::End(Pair* pair, audit::Event event) {
+  event.id = pair->event.id;
+  *pair = Pair();
+  Write(event);
+}
+
+void Journal::Abandon(Pair* pair, const char* why) {
+  if (!pair->open()) return;
+  audit::Event event = std::move(pair->event);
+  event.stage = Stage::kFailed;
+  event.outcome = Outcome::kUnknown;
+  event.level = "warn";
+  event.error = audit::Problem{"ABANDONED", why};
+  event.took = BootClock().Now() - pair->began;
+  *pair = Pair();
+  Write(event);
+}
+
+void Journal::Close(const char* why) {
+  for (Pair* pair : {&lock_pair_, &engine_pair_}) Abandon(pair, why);
+  for (auto& [action, pair] : life_pairs_) Abandon(&pair, why);
+}
+
 // ---- decisions ----
 
 void Journal::Decide(const election::Decision& decision, election::Epoch epoch) {
@@ -153,17 +184,31 @@ void Journal::Decide(const election::Decision& decision, election::Epoch epoch) 
 // ---- the lock ----
 
 void Journal::LockSent(const election::State& state, const election::Record& next) {
-  const election::Epoch epoch = state.view == nullptr ? 0 : state.view->epoch;
-  if (next.holder == state.set->identity && next.epoch > epoch) {
-    audit::Event event =
-        Event(Stage::kStarted, "lease.acquire", "Take the lock under epoch " + std::to_string(next.epoch));
-    event.lease = Lease(state);
-    Write(event);
-  } else if (next.release.released && next.holder.empty()) {
-    audit::Event event = Event(Stage::kStarted, "lease.release", "Give the lock up");
-    event.lease = Lease(state);
-    Write(event);
-  }
+  if (state.store.purpose == election::Purpose::kRenew) return;
+  const bool acquire = state.store.purpose == election::Purpose::kAcquire;
+  audit::Event event =
+      Event(Stage::kStarted, acquire ? "lease.acquire" : "lease.release",
+            acquire ? "Take the lock under epoch " + std::to_string(next.epoch) : "Give the lock up");
+  event.lease = Lease(state);
+  audit::Standing before;
+  before.role = ToString(role_);
+  before.epoch = state.view == nullptr ? 0 : state.view->epoch;
+  event.before = before;
+  Begin(&lock_pair_, state.store.id, std::move(event));
+}
+
+void Journal::LockLost(const election::State& state) {
+  audit::Event event = Event(Stage::kFailed, "lease.lost", "The right to write ended");
+  if (state.view != nullptr && state.view->holder != state.set->identity)
+    event.msg += state.view->holder.empty() ? ": nobody holds the lock"
+                                            : ": " + state.view->holder + " holds the lock";
+  event.lease = Lease(state);
+  audit::Standing before;
+  before.role = ToString(role_);
+  before.epoch = role_epoch_;
+  event.before = before;
+  Write(event);
+  Log(LogLevel::kWarn, "store", "the right to write ended", {{"row", last_row_}});
 }
 
 void Journal::LockDone(const election::State& before, const election::StoreDone& done, Duration took) {
@@ -189,9 +234,10 @@ void Journal::LockDone(const election::State& before, const election::StoreDone&
     if (ok && !told_renew_failed_) return;
     if (ok == !told_renew_failed_) return;  // told already
     told_renew_failed_ = !ok;
-    audit::Event event =
-        Event(ok ? Stage::kCompleted : Stage::kFailed, ok ? "lease.renew" : "lease.renew_failed",
-              ok ? "The lock is renewed again" : "The lock could not be renewed: " + done.problem);
+    audit::Event event = Event(ok ? Stage::kCompleted : Stage::kFailed, "lease.renew",
+                               ok ? "The lock is renewed again" : "The lock could not be renewed");
+    if (!ok) event.error = audit::Problem{ToString(done.outcome), done.problem};
+    if (done.outcome == StoreOutcome::kUnknown) event.outcome = Outcome::kUnknown;
     event.lease = Lease(before);
     event.took = took;
     Write(event);
@@ -209,7 +255,11 @@ void Journal::LockDone(const election::State& before, const election::StoreDone&
   if (!ok) event.error = audit::Problem{ToString(done.outcome), done.problem};
   event.lease = Lease(before);
   event.took = took;
-  Write(event);
+  audit::Standing after;
+  after.role = ToString(role_);
+  after.epoch = before.store.record == nullptr ? 0 : before.store.record->epoch;
+  event.after = after;
+  lock_pair_.of == done.id ? End(&lock_pair_, std::move(event)) : Write(event);
   Log(ok ? LogLevel::kInfo : LogLevel::kWarn, "store", acquire ? "lock taken?" : "lock given up?",
       {{"outcome", ToString(done.outcome)}, {"problem", done.problem}, {"took", took}});
 }
@@ -253,7 +303,7 @@ std::string Names(const election::SyncNames& sync) {
 }  // namespace
 
 void Journal::EngineBegun(const election::State& state, const election::Engine& op) {
-  last_op_ = op.op;
+  Abandon(&engine_pair_, "superseded");
   last_op_epoch_ = op.epoch;
   last_op_detail_.clear();
   if (op.op == EngineOp::kFollow) last_op_detail_ = "of " + op.leader.name + " at " + op.leader.db_address;
@@ -271,11 +321,14 @@ void Journal::EngineBegun(const election::State& state, const election::Engine& 
   before.timeline = state.db.timeline;
   before.offset = state.db.offset;
   event.before = before;
-  Write(event);
+  Begin(&engine_pair_, op.id, std::move(event));
 }
 
 void Journal::EngineEnded(const election::State& state, const election::EngineDone& done, Duration took) {
-  if (done.id != state.engine.id) return;  // superseded
+  if (done.id != state.engine.id) {
+    if (done.id == engine_pair_.of) Abandon(&engine_pair_, "superseded");
+    return;
+  }
   instruments_->engine_operations.Add({ToString(done.op), done.ok ? "ok" : "failed"});
   if (done.op == EngineOp::kStop && state.phase == election::Phase::kHandover)
     instruments_->switchover_seconds.Observe(took);
@@ -297,7 +350,7 @@ void Journal::EngineEnded(const election::State& state, const election::EngineDo
   event.after = after;
   event.took = took;
   if (!done.ok) event.error = audit::Problem{"FAILED", done.detail};
-  Write(event);
+  engine_pair_.of == done.id ? End(&engine_pair_, std::move(event)) : Write(event);
 }
 
 void Journal::Exited(const DatabaseExit& exit, election::Epoch epoch) {
@@ -328,6 +381,14 @@ void Journal::ShimChanged(const ShimFacts& facts, bool other_shim) {
   Log(facts.connected ? LogLevel::kInfo : LogLevel::kWarn, "shim",
       facts.connected ? "connected" : "connection lost: it still holds its deadline",
       {{"database_runs", facts.running}, {"another_shim", other_shim}});
+  audit::Event event = Event(facts.connected ? Stage::kCompleted : Stage::kFailed,
+                             facts.connected ? "shim.connected" : "shim.lost",
+                             !facts.connected ? "The shim does not answer: it holds its deadline by itself"
+                             : other_shim     ? "Another shim answers: the database of the one before is gone"
+                                              : "The shim answers");
+  event.reason = "";
+  event.actor.type = "system";
+  Write(event);
 }
 
 // ---- the rest ----
@@ -341,12 +402,14 @@ void Journal::Role(election::Role role, election::Epoch epoch) {
             std::string("This member is ") + ToString(role) + " now, it was " + ToString(role_));
   audit::Standing before;
   before.role = ToString(role_);
+  before.epoch = role_epoch_;
   audit::Standing after;
   after.role = ToString(role);
   after.epoch = epoch;
   event.before = before;
   event.after = after;
   role_ = role;
+  role_epoch_ = epoch;
   Write(event);
   Log(LogLevel::kInfo, "role", "changed", {{"role", ToString(role)}, {"epoch", epoch}});
 }
@@ -373,7 +436,13 @@ void Journal::Configured(const std::string& changes, bool ok) {
 void Journal::Life(const char* action, Stage stage, const std::string& msg) {
   audit::Event event = Event(stage, action, msg);
   event.actor.type = "system";
-  Write(event);
+  Pair& pair = life_pairs_[action];
+  if (stage == Stage::kStarted) {
+    Begin(&pair, 0, std::move(event));
+  } else {
+    if (pair.open()) event.took = BootClock().Now() - pair.began;
+    End(&pair, std::move(event));
+  }
   Log(LogLevel::kInfo, "agent", msg);
 }
 

@@ -7,6 +7,7 @@
 #define MAINSTAY_AGENT_SIDECAR_JOURNAL_H_
 
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -40,6 +41,8 @@ class Journal {
   // The lock. `before` is the state that the request was made in, `after` the one with its answer.
   void LockSent(const election::State& state, const election::Record& next);
   void LockDone(const election::State& before, const election::StoreDone& done, Duration took);
+  // The right to write ended otherwise than by giving the lock up.
+  void LockLost(const election::State& state);
 
   // The database.
   void EngineBegun(const election::State& state, const election::Engine& op);
@@ -52,10 +55,24 @@ class Journal {
                   const std::string& message);
   void Configured(const std::string& changes, bool ok);
   void Life(const char* action, audit::Stage stage, const std::string& msg);  // "agent.start", "agent.stop"
+  // What still has a started line and will never be told the end of.
+  void Close(const char* why);
 
   election::Role role() const { return role_; }
 
  private:
+  // A started line that waits for its end: both have one id, and no started line is left alone.
+  struct Pair {
+    uint64_t of = 0;  // the request or operation
+    audit::Event event;
+    MonoTime began;
+    bool open() const { return !event.id.empty(); }
+  };
+  void Begin(Pair* pair, uint64_t of, audit::Event event);
+  // Gives `event` the pair's id and closes it.
+  void End(Pair* pair, audit::Event event);
+  void Abandon(Pair* pair, const char* why);
+
   audit::Event Event(audit::Stage stage, const char* action, std::string msg) const;
   audit::LeaseFacts Lease(const election::State& state) const;
   void Write(const audit::Event& event);
@@ -67,10 +84,12 @@ class Journal {
   uint64_t decided_ = 0;
   std::string last_row_;
   election::Role role_ = election::Role::kUnknown;
-  election::EngineOp last_op_ = election::EngineOp::kRemember;
   election::Epoch last_op_epoch_ = 0;
   std::string last_op_detail_;
+  election::Epoch role_epoch_ = 0;
   bool told_renew_failed_ = false;
+  Pair lock_pair_, engine_pair_;
+  std::map<std::string, Pair> life_pairs_;  // by action
 };
 
 }  // namespace mainstay::agent

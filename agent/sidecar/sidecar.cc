@@ -19,6 +19,7 @@
 #include "agent/sidecar/driver.h"
 #include "agent/sidecar/fence_keeper.h"
 #include "agent/sidecar/incarnation.h"
+#include "agent/sidecar/log_relay.h"
 #include "agent/sidecar/loop.h"
 #include "agent/sidecar/port.h"
 #include "agent/sidecar/role_publisher.h"
@@ -97,7 +98,9 @@ class Sidecar {
   std::unique_ptr<RolePublisher> publisher_;
   LabelPublisher* labels_ = nullptr;  // publisher_, when it is one
   Incarnation incarnation_;
-  std::unique_ptr<audit::Log> audit_;
+  std::unique_ptr<audit::Log> output_;  // standard output
+  audit::Log* audit_ = nullptr;         // the same, unless audit is switched off
+  std::unique_ptr<LogRelay> relay_;     // null: the database's log is not passed on
   std::unique_ptr<lease::Store> store_;
   BuiltEngine engine_;
   std::unique_ptr<ThreadWorker> store_worker_;
@@ -162,17 +165,25 @@ absl::Status Sidecar::Build() {
   signals_.add(SIGINT);
   signals_.add(SIGHUP);
   AwaitSignal();
-  if (config_.audit_enabled) {
+  const bool database_log = config_.database_log.enabled && config_.engine == EngineKind::kPostgresql;
+  if (config_.audit_enabled || database_log) {
     audit::Identity who;
     who.engine = config_.engine == EngineKind::kFake ? "fake" : "postgresql";
     who.cluster = config_.cluster;
     who.member = config_.name;
     who.pod_uid = config_.uid;
     who.boot = nonce_;
-    audit_ = std::make_unique<audit::Log>(STDOUT_FILENO, std::move(who));
+    who.kube_namespace = config_.kubernetes.ns;
+    if (const char* node = getenv("NODE_NAME"); node != nullptr) who.node = node;
+    output_ = std::make_unique<audit::Log>(STDOUT_FILENO, std::move(who));
+    if (config_.audit_enabled) audit_ = output_.get();
+    if (database_log) {
+      relay_ = std::make_unique<LogRelay>(config_.shim_socket, output_.get());
+      relay_->Configure(BuildLogRelayOptions(config_));
+    }
   }
   MAINSTAY_RETURN_IF_ERROR(BuildLock());
-  absl::StatusOr<BuiltEngine> engine = BuildEngine(config_);
+  absl::StatusOr<BuiltEngine> engine = BuildEngine(config_, audit_);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
   absl::StatusOr<election::Memory> memory = LoadMemory();
@@ -193,13 +204,13 @@ absl::Status Sidecar::Build() {
   parts.peers = peers_.get();
   parts.publisher = publisher_.get();
   parts.instruments = &instruments_;
-  parts.audit = audit_.get();
+  parts.audit = audit_;
   driver_ =
       std::make_unique<Driver>(BuildDriverOptions(config_, incarnation_.id()), parts, *std::move(memory));
   driver_->SetReload([this] { return Reload(); });
   port_ = std::make_unique<AgentPort>(&loop_, driver_.get(), [this] { return loop_.turned_at(); });
   absl::StatusOr<std::unique_ptr<Faces>> faces =
-      Faces::Start(io_, config_, port_.get(), &instruments_, audit_.get(), tls);
+      Faces::Start(io_, config_, port_.get(), &instruments_, audit_, tls);
   if (!faces.ok()) return faces.status();
   faces_ = *std::move(faces);
   return absl::OkStatus();
@@ -210,6 +221,7 @@ int Sidecar::Run() {
                           "agent of " + config_.name + " in cluster " + config_.cluster + ": gRPC " +
                               faces_->grpc_address() + ", HTTP " + faces_->http_address() + ", lock " +
                               store_->Describe());
+  if (relay_ != nullptr) relay_->Start();
   driver_->Start();
   fence_->Start(driver_.get(), [this](uint64_t nonce) { incarnation_.Connected(nonce); });
   const Duration timeout = std::max<Duration>(milliseconds(500), config_.settings.renew);
@@ -304,7 +316,11 @@ std::string Sidecar::Reload() {
   }
   const Config before = std::exchange(config_, config);
   SetLog(config_);
+  if (const absl::Status status = faces_->Configure(config_); !status.ok()) {
+    Log(mainstay::LogLevel::kError, "agent", "the HTTP port keeps its former rights", {{"error", status}});
+  }
   config_watch_.Watch(WatchedFiles(options_.source, config_));
+  if (relay_ != nullptr) relay_->Configure(BuildLogRelayOptions(config_));
   driver_->engine_runner().SetProbe(config_.probe_interval, config_.probe_timeout, config_.hung_after);
   election::TagsChanged tags;
   tags.priority = config_.settings.self.priority;
@@ -345,7 +361,9 @@ int Sidecar::Finish() {
   driver_->journal().Life("agent.stop",
                           code_ == kExitStopped ? audit::Stage::kCompleted : audit::Stage::kFailed,
                           "the agent ends");
-  if (audit_ != nullptr) audit_->Flush(BootClock().Now() + seconds(1));
+  driver_->journal().Close("the agent ended first");
+  if (relay_ != nullptr) all = relay_->Stop(seconds(1)) && all;
+  if (output_ != nullptr) output_->Flush(BootClock().Now() + seconds(1));
   if (!all) _exit(code_);  // a thread that hangs still uses what would be destroyed now
   return code_;
 }

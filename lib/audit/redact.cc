@@ -1,5 +1,8 @@
 #include "lib/audit/redact.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 
@@ -54,33 +57,40 @@ class Redactor {
     at_ = in_.size();
   }
 
-  // Spaces and comments of SQL, copied. True when there was a line break among them.
+  // Spaces and comments of SQL. True when there was a line break among them.
   bool Gap() {
     bool line = false;
     for (;;) {
       if (IsSpace(Peek()) && at_ < in_.size()) {
         line = line || Peek() == '\n';
         Copy(1);
-      } else if (Rest("--")) {
-        const size_t end = in_.find('\n', at_);
-        Copy(end == absl::string_view::npos ? in_.size() : end - at_);
-      } else if (Rest("/*")) {
-        int depth = 0;
-        do {
-          if (Rest("/*")) {
-            ++depth;
-            Copy(2);
-          } else if (Rest("*/")) {
-            --depth;
-            Copy(2);
-          } else {
-            Copy(1);
-          }
-        } while (depth > 0 && at_ < in_.size());
-      } else {
+      } else if (!Comment()) {
         return line;
       }
     }
+  }
+
+  // What stands in a comment may be a secret as well. One without an end is none.
+  bool Comment() {
+    size_t end = at_;
+    if (Rest("--")) {
+      end = std::min(in_.find('\n', at_), in_.size());
+    } else if (Rest("/*")) {
+      for (int depth = 0;;) {
+        const absl::string_view rest = in_.substr(end);
+        if (rest.size() < 2) return false;
+        const bool open = absl::StartsWith(rest, "/*"), close = absl::StartsWith(rest, "*/");
+        depth += open ? 1 : close ? -1 : 0;
+        end += open || close ? 2 : 1;
+        if (depth == 0) break;
+      }
+    } else {
+      return false;
+    }
+    Copy(2);
+    out_ += Redact(in_.substr(at_, end - at_));
+    at_ = end;
+    return true;
   }
 
   void Word() {

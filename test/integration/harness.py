@@ -128,16 +128,22 @@ class Member:
     def start_shim(self):
         c = self.cluster
         argv = [os.path.join(c.bin, "mainstay-shim"), "--socket", self.shim_socket, "--bin-dir", PG_BIN, "--data-dir", self.data_dir,
-                "--log", self.pg_log, "--mode", c.shim_mode, "--path", c.secrets]
+                "--mode", c.shim_mode, "--path", c.secrets]
+        if not c.relay:
+            argv += ["--log", self.pg_log]
         if c.user:
             argv += ["--user", c.user]
-        self.shim = procs.Proc(f"{self.name}/shim", argv, self.shim_log, scratch=c.scratch, env=c.environment())
+        self.shim = procs.Proc(f"{self.name}/shim", argv, self.shim_log, scratch=c.scratch, env=c.environment(), **self.outputs("shim"))
 
     def start_agent(self):
         c = self.cluster
         self.write_config()
         self.agent = procs.Proc(f"{self.name}/agent", [os.path.join(c.bin, "mainstay"), "agent", "--config", self.config_file],
-                                self.agent_log, user=c.user, scratch=c.scratch, env=c.environment())
+                                self.agent_log, user=c.user, scratch=c.scratch, env=c.environment(), **self.outputs("agent"))
+
+    def outputs(self, _program):
+        """Where a program's outputs go, when not into its log file: stdout=, stderr=."""
+        return {}
 
     def running(self):
         return bool(self.agent and self.agent.running() and self.shim and self.shim.running())
@@ -280,6 +286,9 @@ class Member:
 
 
 class Cluster:
+    MEMBER = Member
+    relay = False  # the database's log goes through shim and agent, and not into a file of its own
+
     def __init__(self, n=3, profile="default", durability="guarded", takeover="quorum", name="demo", build=None, log_level="info",
                  shim_mode="auto", sync_count=1, overrides=None):
         self.name, self.profile, self.durability, self.takeover = name, profile, durability, takeover
@@ -299,7 +308,7 @@ class Cluster:
         self.ids, self.attempted = itertools.count(1), set()  # of all loads
         self.members = []
         for i in range(n):
-            self.members.append(Member(self, chr(ord("a") + i)))
+            self.members.append(self.MEMBER(self, chr(ord("a") + i)))
 
     def __enter__(self):
         return self
@@ -329,7 +338,7 @@ class Cluster:
         return self
 
     def add_member(self):
-        m = Member(self, chr(ord("a") + len(self.members)))
+        m = self.MEMBER(self, chr(ord("a") + len(self.members)))
         self.members.append(m)
         m.start()
         return m

@@ -113,15 +113,16 @@ def cpu_seconds(pid):
 class Proc:
     """A program that we started. Dies with us (parent death signal), whatever happens to us."""
 
-    def __init__(self, name, argv, log, user=None, scratch=None, env=None):
+    def __init__(self, name, argv, log, user=None, scratch=None, env=None, stdout=None, stderr=None):
+        """Both outputs go to the file `log`, unless descriptors are given."""
         self.name, self.argv, self.log = name, argv, log
         prefix = ["/usr/bin/setpriv", "--pdeathsig", "KILL"]
         if user:
             prefix += ["--reuid", user, "--regid", str(pwd.getpwnam(user).pw_gid), "--init-groups"]
         with open(log, "ab") as out:
             # A session of its own: Ctrl-C on the terminal reaches us alone, and we stop things in order.
-            self.popen = subprocess.Popen(prefix + ["--"] + argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-                                          start_new_session=True, cwd="/", env=env)
+            self.popen = subprocess.Popen(prefix + ["--"] + argv, stdin=subprocess.DEVNULL, stdout=out if stdout is None else stdout,
+                                          stderr=out if stderr is None else stderr, start_new_session=True, cwd="/", env=env)
         self.pid = self.popen.pid
         self.started = start_time(self.pid)
         self.stopped = False

@@ -50,8 +50,29 @@ absl::Status PostgresEngine::RunBasebackup(const Target& target, MonoTime deadli
   return absl::OkStatus();
 }
 
+absl::Status PostgresEngine::Told(const char* action, const Target& target,
+                                  const std::function<absl::Status()>& work) {
+  DataWork news;
+  news.action = action;
+  news.detail = absl::StrCat("from ", target.member.name, " at ", target.member.db_address);
+  const MonoTime began = BootClock().Now();
+  if (options_.told) options_.told(news);
+  news.ended = true;
+  news.status = work();
+  news.took = BootClock().Now() - began;
+  if (options_.told) options_.told(news);
+  return news.status;
+}
+
 absl::Status PostgresEngine::Clone(Connection* session, const Target& target, const LeaderFacts& facts,
                                    MonoTime deadline) {
+  MAINSTAY_RETURN_IF_ERROR(
+      Told("database.clone", target, [&] { return CloneInto(session, target, facts, deadline); }));
+  return StartAttached(target, deadline);
+}
+
+absl::Status PostgresEngine::CloneInto(Connection* session, const Target& target, const LeaderFacts& facts,
+                                       MonoTime deadline) {
   LeaderFacts sized = facts;
   const auto size = session->Query(
       "SELECT pg_catalog.sum(pg_catalog.pg_database_size(oid))::int8 FROM pg_catalog.pg_database"
@@ -78,7 +99,7 @@ absl::Status PostgresEngine::Clone(Connection* session, const Target& target, co
   last_timeline_ = 0;
   fresh_failures_ = 0;
   Log(LogLevel::kInfo, "postgres", "cloned", {{"from", target.member.name}, {"former data", old}});
-  return StartAttached(target, deadline);
+  return absl::OkStatus();
 }
 
 }  // namespace mainstay::engine::postgres

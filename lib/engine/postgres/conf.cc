@@ -195,6 +195,12 @@ absl::StatusOr<std::string> BuildConf(const ConfInput& input, const RoleState& r
   // After a crash one syncfs instead of an fsync of each file: a restart in place in half the time
   // (docs/POSTGRES.md).
   if (input.version >= 14) MAINSTAY_RETURN_IF_ERROR(preset("recovery_init_sync_method", "syncfs"));
+  if (!o.log_prefix.empty()) {
+    // Standard error goes through the shim to the agent (docs/AUDIT.md); the collector would write files instead.
+    MAINSTAY_RETURN_IF_ERROR(preset("logging_collector", "off"));
+    MAINSTAY_RETURN_IF_ERROR(preset("log_destination", "stderr"));
+    MAINSTAY_RETURN_IF_ERROR(preset("log_line_prefix", o.log_prefix));
+  }
   absl::StrAppend(&out, "\n# from the configuration\n");
   for (const auto& [name, value] : s.parameters)
     MAINSTAY_RETURN_IF_ERROR(Put(&out, absl::AsciiStrToLower(name), value));

@@ -166,6 +166,9 @@ class PostgresEngine : public Engine {
                       MonoTime deadline);
   absl::Status RewindOnce(const Target& target, bool* touched, MonoTime deadline);
   absl::Status Clone(Connection* session, const Target& target, const LeaderFacts& facts, MonoTime deadline);
+  absl::Status CloneInto(Connection* session, const Target& target, const LeaderFacts& facts, MonoTime deadline);
+  // Does `work` and tells of its begin and its end (Options::told).
+  absl::Status Told(const char* action, const Target& target, const std::function<absl::Status()>& work);
   absl::Status RunBasebackup(const Target& target, MonoTime deadline);
   absl::Status CheckSpace(const LeaderFacts& facts);
   absl::StatusOr<RoleState> RoleFor(const Target& target, const std::string& nonce) const;

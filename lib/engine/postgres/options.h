@@ -6,10 +6,12 @@
 #define MAINSTAY_LIB_ENGINE_POSTGRES_OPTIONS_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "lib/base/time.h"
 #include "lib/election/record.h"
 
@@ -52,6 +54,15 @@ struct Settings {
   std::vector<DatabaseSpec> databases;
 };
 
+// Work on the data directory that others may want to know of while it happens: told at its begin and its end.
+struct DataWork {
+  std::string action;  // "database.clone", "database.rewind"
+  std::string detail;  // "from a at 10.0.0.1:5432"
+  bool ended = false;
+  absl::Status status;  // of its end
+  Duration took{};
+};
+
 struct Options {
   election::Name member;    // own name
   std::string db_address;   // host:port where the other members reach this database (for messages only)
@@ -73,6 +84,10 @@ struct Options {
   Duration login_interval = std::chrono::seconds(1);  // how often a probe tries a new connection
   Duration login_patience =
       std::chrono::seconds(1);  // a new connection without any answer for this long: no proof
+  // log_line_prefix, so that the log can be parsed (lib/audit/pg_stderr.h); "" : the log's settings are left
+  // alone.
+  std::string log_prefix;
+  std::function<void(const DataWork&)> told;  // on the engine's worker; may be empty
   Settings settings;
 };
 

@@ -57,7 +57,8 @@ absl::Status PostgresEngine::Rejoin(Connection* session, const Target& target, L
   for (int attempt = 1; attempt <= 3; ++attempt) {
     Say(absl::StrCat("rewinding to ", target.member.name, ", attempt ", attempt));
     bool touched = false;
-    const absl::Status status = RewindOnce(target, &touched, deadline);
+    const absl::Status status =
+        Told("database.rewind", target, [&] { return RewindOnce(target, &touched, deadline); });
     Say("");
     if (status.ok()) {
       Log(LogLevel::kInfo, "postgres", "rewound", {{"leader", target.member.name}, {"attempt", attempt}});

@@ -1,0 +1,246 @@
+#include "agent/sidecar/log_relay.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "lib/audit/pg_stderr.h"
+#include "lib/base/log.h"
+#include "lib/shim/client.h"
+#include "lib/shim/log_link.h"
+
+namespace mainstay::agent {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr Duration kQuiet = milliseconds(50);        // nothing more for this long: the last line is whole
+constexpr Duration kFirstPause = milliseconds(200);  // between attempts to connect; doubles up to
+constexpr Duration kLastPause = seconds(10);
+constexpr Duration kTellAfter = seconds(1);  // at most one line about missing lines a second
+constexpr int kNice = 10;
+
+}  // namespace
+
+bool LogLimit::Allow(MonoTime now) {
+  if (rate_ <= 0) return true;
+  if (tokens_ < 0) {
+    tokens_ = static_cast<double>(burst_);
+  } else {
+    const double passed = std::chrono::duration<double>(now - filled_).count();
+    tokens_ = std::min(static_cast<double>(burst_), tokens_ + passed * static_cast<double>(rate_));
+  }
+  filled_ = now;
+  if (now < closed_until_) return false;
+  if (tokens_ >= 1) {
+    tokens_ -= 1;
+    return true;
+  }
+  closed_until_ = now + seconds(1);
+  return false;
+}
+
+struct LogRelay::Shared {
+  Shared(std::string socket, audit::Log* log) : link(std::move(socket)), out(log) {}
+
+  void Run();
+  void Pause(Duration most);
+  bool Serve();
+  void Take(const shim::LogBytes& chunk);
+  void Line(const audit::DatabaseLine& line);
+  void Missing(uint64_t lines, uint64_t bytes, bool overflow);
+  void TellMissing(bool now);
+  bool Put(const std::function<std::string(const audit::Identity&, uint64_t, int64_t)>& format);
+
+  shim::LogLink link;
+  audit::Log* const out;
+  std::atomic<bool> stopping{false};
+  std::mutex mutex;  // of options
+  std::condition_variable wake, ended;
+  LogRelayOptions options;
+  bool changed = false;
+  bool done = false;
+  std::thread thread;
+
+  // Of the thread alone.
+  audit::PgStderrParser parser;
+  audit::LogParser::Sink sink;
+  LogLimit limit;
+  audit::LogWeight least = audit::LogWeight::kInfo;
+  audit::Dropped limited, overflowed;
+  MonoTime told_at;
+
+  std::atomic<uint64_t> lines_written{0}, lines_limited{0}, lines_overflowed{0};
+};
+
+void LogRelay::Shared::Run() {
+  setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNice);  // of this thread alone
+  sink = [this](const audit::DatabaseLine& line) { Line(line); };
+  Duration pause = kFirstPause;
+  while (!stopping) {
+    const absl::Status status = link.Open(BootClock().Now() + seconds(5));
+    if (status.ok()) {
+      if (Serve()) pause = kFirstPause;
+    } else if (shim::RefusalCode(status) == shim::wire::Code::kNoLog) {
+      Log(LogLevel::kInfo, "log",
+          "the database's log is not passed on: the shim was told to write it to a file (--log)");
+      link.Next(MonoTime::Never()).IgnoreError();  // until that shim ends
+    }
+    link.Close();
+    parser.Gap(sink);
+    Pause(pause);
+    pause = std::min(pause * 2, kLastPause);
+  }
+  std::lock_guard lock(mutex);
+  done = true;
+  ended.notify_all();
+}
+
+void LogRelay::Shared::Pause(Duration most) {
+  std::unique_lock lock(mutex);
+  wake.wait_for(lock, most, [this] { return stopping.load(); });
+}
+
+// Until the connection breaks. True: something came over it.
+bool LogRelay::Shared::Serve() {
+  bool any = false;
+  parser.Gap(sink);
+  parser = audit::PgStderrParser();  // a fresh connection begins with a fresh line
+  for (;;) {
+    const MonoTime now = BootClock().Now();
+    // Only while something waits to be told is there a time to wake up at.
+    MonoTime until = MonoTime::Never();
+    if (parser.pending()) until = now + kQuiet;
+    if (limited.lines + overflowed.bytes + overflowed.lines > 0)
+      until = std::min(until, std::max(now, told_at + kTellAfter));
+    absl::StatusOr<shim::LogBytes> chunk = link.Next(until);
+    if (stopping) return any;
+    if (chunk.ok()) {
+      any = true;
+      Take(*chunk);
+    } else if (absl::IsDeadlineExceeded(chunk.status())) {
+      parser.Flush(sink);
+      TellMissing(false);
+    } else {
+      parser.Flush(sink);
+      return any;
+    }
+  }
+}
+
+void LogRelay::Shared::Take(const shim::LogBytes& chunk) {
+  {
+    std::lock_guard lock(mutex);
+    if (std::exchange(changed, false)) {
+      least = options.least;
+      limit.Set(options.rate, options.burst);
+    }
+  }
+  if (chunk.lost_bytes > 0) {
+    parser.Gap(sink);
+    overflowed.lines += chunk.lost_lines;
+    overflowed.bytes += chunk.lost_bytes;
+    lines_overflowed += chunk.lost_lines;
+  }
+  parser.Feed(chunk.bytes, sink);
+}
+
+void LogRelay::Shared::Line(const audit::DatabaseLine& line) {
+  if (audit::WeightOf(line) < least) return;
+  // pgaudit's lines are never held back: whoever installs it wants all of them.
+  if (audit::ClassOf(line) != audit::LogClass::kAudit && !limit.Allow(BootClock().Now())) {
+    ++limited.lines;
+    limited.bytes += line.bytes();
+    ++lines_limited;
+    return;
+  }
+  TellMissing(false);
+  const bool written = Put([&line](const audit::Identity& who, uint64_t seq, int64_t unix_us) {
+    return audit::Format(line, who, seq, unix_us);
+  });
+  if (written) ++lines_written;
+}
+
+// One line for each reason, at most one a second.
+void LogRelay::Shared::TellMissing(bool now) {
+  const auto tell = [this](audit::Dropped* what, const char* reason, const char* why) {
+    if (what->lines + what->bytes == 0) return;
+    what->reason = reason;
+    what->msg = absl::StrCat(what->lines, " lines of the database's log (", what->bytes,
+                             " bytes) are missing here: ", why);
+    if (Put([what](const audit::Identity& who, uint64_t seq, int64_t unix_us) {
+          return audit::Format(*what, who, seq, unix_us);
+        })) {
+      *what = audit::Dropped();
+    }
+  };
+  const MonoTime time = BootClock().Now();
+  if (!now && time - told_at < kTellAfter) return;
+  if (limited.lines + overflowed.lines + overflowed.bytes == 0) return;
+  told_at = time;
+  tell(&overflowed, "overflow", "they came faster than they were read");
+  tell(&limited, "rate-limit", "there were more than audit.database_log_rate lets through");
+}
+
+// Waits for the reader of standard output, for as long as it takes. False: told to end.
+bool LogRelay::Shared::Put(
+    const std::function<std::string(const audit::Identity&, uint64_t, int64_t)>& format) {
+  while (!out->Offer(format)) {
+    if (stopping) return false;
+    out->WaitRoom(milliseconds(100));
+  }
+  return true;
+}
+
+LogRelay::LogRelay(std::string shim_socket, audit::Log* out)
+    : shared_(std::make_shared<Shared>(std::move(shim_socket), out)) {
+  Configure({});
+}
+
+LogRelay::~LogRelay() { Stop(seconds(1)); }
+
+void LogRelay::Configure(const LogRelayOptions& options) {
+  std::lock_guard lock(shared_->mutex);
+  shared_->options = options;
+  shared_->changed = true;
+}
+
+void LogRelay::Start() {
+  shared_->thread = std::thread([shared = shared_] {
+    pthread_setname_np(pthread_self(), "database-log");
+    sigset_t all;  // signals are the loop's business
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+    shared->Run();
+  });
+}
+
+bool LogRelay::Stop(Duration patience) {
+  if (!shared_->thread.joinable()) return true;
+  shared_->stopping = true;
+  shared_->link.Cancel();
+  bool in_time = false;
+  {
+    std::unique_lock lock(shared_->mutex);
+    shared_->wake.notify_all();
+    in_time = shared_->ended.wait_for(lock, patience, [this] { return shared_->done; });
+  }
+  in_time ? shared_->thread.join() : shared_->thread.detach();
+  return in_time;
+}
+
+LogRelay::Counters LogRelay::counters() const {
+  return {shared_->lines_written, shared_->lines_limited, shared_->lines_overflowed};
+}
+
+}  // namespace mainstay::agent

@@ -1,0 +1,531 @@
+#!/usr/bin/python3
+"""What a log collector gets of Mainstay: every event of docs/AUDIT.md on real clusters, each line checked against its schema,
+pairs complete, numbers without gaps; the database's log through the shim; a reader that does not read; secrets nowhere.
+
+`test_audit.py --rewrite` writes the examples of docs/AUDIT.md from what was seen.
+"""
+import glob
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import unittest
+
+import outputs
+import procs
+from base import BOUND, main, say
+from harness import ADMIN, Cluster, Failure, Member
+from pki import Authority, Secret
+from procs import now_ns
+
+TLS_NAME = "agent.demo.mainstay"
+REWRITE = "--rewrite" in sys.argv
+ADMINISTRATOR = "alice"
+
+
+class AuditMember(Member):
+    """Its outputs are pipes that we read, as a container's are."""
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.out, self.err, self.shim_err = outputs.Output(), outputs.Output(), outputs.Output()
+
+    def outputs(self, program):
+        if program == "shim":
+            return {"stdout": self.shim_err.write_end, "stderr": self.shim_err.write_end}
+        return {"stdout": self.out.write_end, "stderr": self.err.write_end}
+
+    def ctl(self, verb, *args, timeout=60, check=True):
+        """Over the members' unix sockets: nobody but the same user of the same machine."""
+        sockets = [f"unix:{m.run_dir}/agent.sock" for m in [self] + [m for m in self.cluster.members if m is not self]]
+        return self.mainstay([verb, "--address", sockets[0] if verb in ("reload", "restart", "reinit", "fence", "unfence") else ",".join(sockets)],
+                             verb, args, timeout, check)
+
+    def remote(self, verb, *args, timeout=60, check=True):
+        """Over TCP with an administrator's certificate."""
+        s = self.cluster.administrator.config()
+        return self.mainstay([verb, "--address", self.peer, "--tls-ca", s["ca"], "--tls-cert", s["cert"], "--tls-key", s["key"],
+                              "--tls-name", TLS_NAME], verb, args, timeout, check)
+
+    def mainstay(self, argv, verb, args, timeout, check):
+        argv = [os.path.join(self.cluster.bin, "mainstay"), *argv, "--timeout", f"{timeout}s", *(["--yes"] if verb in ADMIN else []), *args]
+        out = subprocess.run(argv, capture_output=True, text=True, timeout=timeout + 10, stdin=subprocess.DEVNULL,
+                             env=self.cluster.environment(), check=False)
+        if check and out.returncode:
+            raise Failure(f"mainstay {' '.join(argv[1:])}: exit {out.returncode}: {out.stderr.strip() or out.stdout.strip()}")
+        return out
+
+    def audit(self):
+        return [e for e in map(json.loads, self.out.taken()) if e["logger"] == "audit"]
+
+    def log(self):
+        return [e for e in map(json.loads, self.out.taken()) if e["logger"] == "postgres"]
+
+
+class AuditCluster(Cluster):
+    MEMBER = AuditMember
+    relay = True
+
+    def __init__(self, n=3, parameters=None, **options):
+        super().__init__(n, profile="fast", **options)
+        self.authority = Authority(os.path.join(self.scratch.path, "authority"), "authority")
+        self.administrator = Secret(os.path.join(self.scratch.path, "administrator"), self.own)
+        self.administrator.write(self.authority.issue(self.administrator.folder, ADMINISTRATOR, TLS_NAME))
+        for m in self.members:
+            s = Secret(os.path.join(m.home, "tls"), self.own)
+            s.write(self.authority.issue(s.folder, m.name, TLS_NAME))
+            m.overrides = {"tls": s.config(), "listen/admin": f"unix:{m.run_dir}/agent.sock",
+                           "postgresql/parameters": {"shared_buffers": "32MB", "max_wal_size": "256MB", **(parameters or {})}}
+
+    def close(self):
+        super().close()
+        for m in self.members:
+            for o in (m.out, m.err, m.shim_err):
+                o.close()
+
+    def entries(self, whole=True):
+        return {m.name: outputs.check(m.out.taken(), whole) for m in self.members}
+
+
+PGAUDIT = bool(glob.glob("/usr/share/postgresql/*/extension/pgaudit.control"))
+AUDITED = {"shared_preload_libraries": "pgaudit", "pgaudit.log": "ddl,role"} if PGAUDIT else {}
+
+
+class Case(unittest.TestCase):
+    def cluster(self, *args, **options):
+        c = AuditCluster(*args, **options)
+        self.addCleanup(c.close)
+        c.start()
+        c.prepare()
+        c.wait_ready(120)
+        self.c = c
+        return c
+
+    def load(self, **options):
+        load = self.c.load(**options).start()
+        self.addCleanup(load.stop)
+        self.assertTrue(load.wait_acked(count=20, timeout=BOUND), self.c.describe())
+        return load
+
+    def until(self, what, member, timeout=BOUND, **want):
+        """An audit line of `member` with these values."""
+        def found():
+            return next((e for e in member.audit() if all(e.get(k) == v for k, v in want.items())), None)
+        return self.c.wait(f"{member.name}: {what}: {want}", found, timeout)
+
+    def logged(self, member, text, timeout=BOUND, **want):
+        def found():
+            return next((e for e in member.log() if text in json.dumps(e) and all(e.get(k) == v for k, v in want.items())), None)
+        return self.c.wait(f"{member.name}: a log line with {text!r}", found, timeout)
+
+
+class Events(Case):
+    """One story that provokes everything that docs/AUDIT.md knows."""
+
+    def test_every_event(self):
+        c = self.cluster(parameters=AUDITED)
+        a, b, third = c.members
+        load = self.load()
+        self.administration(c)
+        self.configuration(c)
+        self.fence(c)
+        self.deaths(c)
+        self.divergence(c, load)
+        self.lock_out_of_reach(c)
+        self.ends(c)
+        c.wait_ready(BOUND)
+        load.stop()
+        self.judge(c)
+
+    def standby(self, c):
+        p = c.wait_ready(BOUND)
+        return p, next(m for m in c.members if m is not p)
+
+    def administration(self, c):
+        p, s = self.standby(c)
+        p.remote("switchover", s.name, "--reason", "maintenance of the node")
+        began = self.until("the call", s if not any(e["action"] == "switchover" for e in p.audit()) else p, action="switchover", stage="started")
+        self.assertEqual(began["actor"]["name"], ADMINISTRATOR)
+        self.assertEqual(began["actor"]["authn"], "mtls")
+        self.assertEqual(began["actor"]["ip"], "127.0.0.1")
+        self.assertEqual(began["reason"], "maintenance of the node")
+        p, s = self.standby(c)
+        p.ctl("pause")
+        p.ctl("resume")
+        self.assertEqual(self.until("the call", p, action="pause", stage="completed")["actor"]["authn"], "local")
+        p.ctl("durability", "async")
+        p.ctl("durability", "guarded")
+        s.ctl("fence", s.name)
+        c.wait("stopped", lambda: s.postmaster_pid() is None, BOUND)
+        s.ctl("unfence", s.name)
+        c.wait_ready(BOUND)
+        s.ctl("restart", s.name)
+        c.wait_ready(BOUND)
+        s.ctl("reinit", s.name)
+        c.wait_ready(BOUND)
+        self.assertNotEqual(p.ctl("reinit", p.name, check=False).returncode, 0)
+        self.assertNotEqual(p.ctl("forget", s.name, check=False).returncode, 0)  # it answers: refused
+        p, s = self.standby(c)
+        p.ctl("failover", s.name)
+        c.wait_ready(BOUND)
+
+    def configuration(self, c):
+        p, s = self.standby(c)
+        parameters = s.overrides["postgresql/parameters"]
+        s.overrides["postgresql/parameters"] = {**parameters, "work_mem": "7MB"}
+        s.write_config()
+        s.ctl("reload", s.name)
+        change = self.until("the change", s, action="config.change", outcome="success")
+        self.assertIn("work_mem", change["msg"])
+        s.overrides["postgresql/parameters"] = {**parameters, "port": "1"}
+        s.write_config()
+        self.assertNotEqual(s.ctl("reload", s.name, check=False).returncode, 0)
+        self.until("the refusal", s, action="config.change", outcome="failure")
+        s.overrides["postgresql/parameters"] = parameters
+        s.write_config()
+        s.ctl("reload", s.name)
+
+    def fence(self, c):
+        """The agent stops: the deadline kills the database. When it goes on it has lost the lock."""
+        p, _ = self.standby(c)
+        p.agent.pause()
+        c.wait("the deadline killed it", lambda: p.postmaster_pid() is None, BOUND)
+        c.wait_primary(BOUND, other_than=p)
+        p.agent.resume()
+        self.until("told", p, action="fence.kill")
+        self.until("told", p, action="lease.lost")
+        c.wait_ready(BOUND)
+
+    def deaths(self, c):
+        p, s = self.standby(c)
+        s.kill_postmaster()
+        self.until("told", s, action="database.exit", reason="database-died")
+        c.wait_ready(BOUND)
+        p, s = self.standby(c)
+        s.shim.kill()  # and its database with it
+        self.until("told", s, action="shim.lost")
+        s.start_shim()
+        self.until("told", s, action="shim.connected")
+        c.wait_ready(BOUND)
+        # Alone, the primary is opened again in place.
+        p, _ = self.standby(c)
+        others = [m for m in c.members if m is not p]
+        for m in others:
+            m.stop()
+        c.wait("alone", p.accepts_writes, BOUND)
+        p.kill_postmaster()
+        self.until("told", p, action="role.reopen", stage="completed")
+        for m in others:
+            m.start()
+        c.wait_ready(BOUND)
+
+    def divergence(self, c, load):
+        """The primary writes what nobody gets, and dies: it is rewound."""
+        p, s = self.standby(c)
+        for m in c.members:
+            if m is not p:
+                m.pause_database()
+        end = time.monotonic() + 1.0
+        while time.monotonic() < end:
+            try:
+                p.superuser("SELECT pg_logical_emit_message(false, 'x', repeat('x', 100000))")
+            except (Failure, subprocess.TimeoutExpired):
+                break
+        p.kill_all()
+        for m in c.members:
+            if m is not p:
+                m.resume_database()
+        c.wait_primary(BOUND, other_than=p)
+        p.start()
+        c.wait_ready(BOUND)
+        # Frozen for the takeover were the candidate's voters.
+        self.assertTrue(any(e["action"] == "role.freeze" for m in c.members for e in m.audit()))
+
+    def lock_out_of_reach(self, c):
+        """Renewals fail, first for a moment, then (with nobody there to promise) until the end of the permission."""
+        p, _ = self.standby(c)
+        away = c.lock_dir + ".away"
+        os.rename(c.lock_dir, away)
+        try:
+            self.until("told", p, action="lease.renew", stage="failed")
+        finally:
+            os.rename(away, c.lock_dir)
+        self.until("told", p, action="lease.renew", stage="completed")
+        p, _ = self.standby(c)
+        others = [m for m in c.members if m is not p]
+        for m in others:
+            m.agent.pause()
+        os.rename(c.lock_dir, away)
+        try:
+            self.until("told", p, action="role.kill", stage="started")
+        finally:
+            os.rename(away, c.lock_dir)
+            for m in others:
+                m.agent.resume()
+        c.wait_ready(BOUND)
+
+    def ends(self, c):
+        p, s = self.standby(c)
+        s.agent.terminate(20)
+        self.until("told", s, action="agent.stop", stage="completed")
+        s.start_agent()
+        c.wait_ready(BOUND)
+        p.shim.signal(signal.SIGTERM)  # as a pod's end
+        self.until("told", p, action="pod.end", stage="completed")
+        p.shim.popen.wait(30)
+        c.wait_primary(BOUND, other_than=p)
+        p.start_shim()
+        c.wait_ready(BOUND)
+
+    def judge(self, c):
+        time.sleep(0.3)
+        seen, entries = {}, []
+        for m in c.members:
+            entries += outputs.check(m.out.taken(), whole=True)
+        for e in entries:
+            if e["schema"] != "mainstay.audit/v1":
+                continue
+            best = seen.get((e["action"], e["stage"]))
+            if best is None or len(json.dumps(e)) > len(json.dumps(best)):
+                seen[(e["action"], e["stage"])] = e
+        ids = [e["id"] for e in entries if e.get("stage") == "started"]
+        self.assertEqual(len(ids), len(set(ids)))
+        logs = {}
+        for e in entries:
+            if e["schema"] == "mainstay.log/v1":
+                logs.setdefault(e["class"], e)
+        page = Page()
+        page.events(seen, self)
+        for kind in ("log",) + (("audit",) if PGAUDIT else ()):
+            self.assertIn(kind, logs)
+
+
+class Page:
+    """docs/AUDIT.md: its table of events, whose examples come from here."""
+    PATH = os.path.join(outputs.ROOT, "docs", "AUDIT.md")
+
+    def __init__(self):
+        with open(self.PATH) as f:
+            self.text = f.read()
+
+    def documented(self):
+        """Actions of the table, with the stages that each has."""
+        table = {}
+        for line in self.text.splitlines():
+            m = re.match(r"^\| `([a-z_.]+)` \| ([^|]*) \|", line)
+            if m:
+                table[m.group(1)] = [s.strip() for s in m.group(2).split(",")]
+        return table
+
+    def events(self, seen, test):
+        table = self.documented()
+        told = {(a, s) for a, stages in table.items() for s in stages}
+        unknown = sorted(set(seen) - told)
+        test.assertEqual(unknown, [], "not in docs/AUDIT.md")
+        # Failures of operations are documented, but only those are provoked that a healthy machine can be brought to.
+        missing = sorted(k for k in told - set(seen) if k[1] != "failed" and k[0] != "audit.dropped")
+        test.assertEqual(missing, [], "documented and not seen")
+        if not REWRITE:
+            for action in table:
+                if action != "audit.dropped":
+                    test.assertIn(f'"action":"{action}"', self.text, "no example: run with --rewrite")
+            return
+        begin, end = "<!-- examples: test_audit.py --rewrite -->\n", "<!-- end of examples -->"
+        out = []
+        for action, stages in table.items():
+            stage = next((s for s in ("completed", "failed", "started") if s in stages and (action, s) in seen), None)
+            if stage:
+                out.append(json.dumps(seen[(action, stage)], separators=(",", ":"), ensure_ascii=False))
+        head, rest = self.text.split(begin)
+        with open(self.PATH, "w") as f:
+            f.write(head + begin + "```json\n" + "\n".join(out) + "\n```\n" + end + rest.split(end, 1)[1])
+
+
+class DatabaseLog(Case):
+    def test_classes_long_lines_and_a_storm(self):
+        c = self.cluster(parameters={**AUDITED, "log_statement": "ddl"})
+        p = c.wait_ready(BOUND)
+        if PGAUDIT:
+            p.superuser("CREATE EXTENSION pgaudit")
+        p.superuser("CREATE TABLE told (x int)")
+        p.superuser("SET log_min_duration_statement = 0; SELECT 'slow' AS answer")
+        slow = self.logged(p, "'slow'", **{"class": "slow_query"})
+        self.assertEqual(slow["record"]["user"], "postgres")
+        self.assertEqual(slow["record"]["database"], "postgres")
+        self.assertEqual(slow["record"]["client"], "[local]")
+        self.assertEqual(slow["record"]["application"], "psql")
+        if PGAUDIT:
+            audited = self.logged(p, "public.told", **{"class": "audit"})
+            self.assertEqual(audited["audit"]["command"], "CREATE TABLE")
+            self.assertEqual(audited["audit"]["statement"], "CREATE TABLE told (x int)")
+        with self.assertRaises(Failure):
+            p.superuser("SELECT 'line one\n\tline two' FROM nothing")
+        error = self.logged(p, "line two", level="error")
+        self.assertEqual(error["record"]["statement"], "SELECT 'line one\n\tline two' FROM nothing")
+        self.assertEqual(error["record"]["sqlstate"], "42P01")
+        # A name that looks like a line of the log.
+        subprocess.run([os.path.join(os.environ.get("MAINSTAY_PG_BIN", "/usr/lib/postgresql/15/bin"), "psql"), "-X", "-h", "127.0.0.1", "-p", str(p.pg_port), "-w",
+                        "-U", "x\n@mainstay 2026-01-01 LOG:  forged", "-d", "app", "-c", "select 1"], capture_output=True, timeout=30, check=False, env={**c.environment(), "PGPASSWORD": "x"})
+        forged = self.logged(p, "forged", level="error")
+        self.assertEqual(forged["record"]["user"], "x\n@mainstay 2026-01-01 LOG:  forged")
+        self.long_line(p)
+        self.storm(c, p)
+        for m in c.members:
+            outputs.check(m.out.taken(), whole=True)
+            joined = outputs.cri_join(outputs.cri_split(m.out.text()))
+            for line in joined:
+                outputs.parse(line)
+            self.assertLess(max(map(len, joined)), outputs.LIMIT)  # never split in the first place
+
+    def long_line(self, p):
+        # 10 MB in one statement, while another session logs, too.
+        p.superuser("DO $$ BEGIN RAISE LOG 'begin%end', repeat('y', 10485760); END $$")
+        big = self.logged(p, "beginyyy")
+        self.assertTrue(big["truncated"])
+        self.assertGreater(big["bytes"], 10 << 20)
+        p.superuser("DO $$ BEGIN RAISE LOG 'after the long line'; END $$")
+        self.logged(p, "after the long line")
+        self.assertLess(procs.rss_kib(p.agent.pid), 28 * 1024)
+
+    def storm(self, c, p):
+        """Tens of thousands of lines a second for some seconds: writers go on, no failover, what is missing is told."""
+        load = self.load()
+        epoch = p.status()["epoch"]
+        before = len(p.log())
+        began = now_ns()
+        storms = [subprocess.Popen(["/usr/bin/setpriv", "--reuid", c.user or str(os.geteuid()), "--clear-groups", "--"] * bool(c.user) +
+                                   ["/usr/lib/postgresql/15/bin/psql", "-X", "-q", "-h", p.run_dir, "-p", str(p.pg_port), "-U", "postgres", "-d", "postgres", "-c",
+                                    "DO $$ BEGIN FOR i IN 1..100000 LOOP RAISE LOG 'storm %', i; END LOOP; END $$"], cwd="/",
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=c.environment()) for _ in range(2)]
+        for s in storms:
+            s.wait(120)
+        took = (now_ns() - began) / 1e9
+        self.assertTrue(load.wait_acked(after_ns=now_ns(), count=5, timeout=BOUND))
+        self.assertEqual(p.status()["epoch"], epoch)
+        self.assertIs(c.primary(), p)
+        gap = load.outage(began)[0]
+        load.stop()
+        p.superuser("DO $$ BEGIN RAISE LOG 'after the storm'; END $$")
+        self.logged(p, "after the storm")
+        lines = p.log()[before:]
+        passed = sum(1 for e in lines if e["class"] == "log" and e["msg"].startswith("storm "))
+        missing = sum(e["dropped"]["lines"] for e in lines if e["class"] == "dropped")
+        say(f"storm: {200000 / took:.0f} lines/s, {passed} passed on, {missing} told as missing, longest pause of the writers {gap * 1000:.0f} ms")
+        self.assertGreater(passed, 1000)
+        self.assertGreaterEqual(passed + missing, 200000)  # each RAISE is a line and its CONTEXT
+        self.assertLess(gap, 2.0)
+
+
+class StuckOutput(Case):
+    def test_nobody_reads_for_20_seconds_with_a_failover(self):
+        c = self.cluster(parameters={"log_statement": "all"})
+        load = self.load()
+        p = c.wait_ready(BOUND)
+        for m in c.members:
+            m.out.pause()
+            m.err.pause()
+            m.shim_err.pause()
+        began = now_ns()
+        end = time.monotonic() + 20
+        time.sleep(5)
+        epoch = p.status()["epoch"]
+        self.assertIs(c.primary(), p)
+        calm = load.outage(began)[0]
+        self.assertLess(calm, 2.0)  # the database writes its log all the time
+        p.kill_all()
+        new = c.wait_primary(BOUND, other_than=p)
+        self.assertTrue(load.wait_acked(new.name, began, 10, BOUND), c.describe())
+        outage = load.outage(began)[0]
+        p.start()
+        # Much for the audit log, too.
+        while time.monotonic() < end:
+            for m in c.members:
+                if m is not p:
+                    for _ in range(20):
+                        m.ctl("fence", "nobody", check=False)
+            self.assertEqual(new.status()["role"], "primary")
+        say(f"stuck for 20 s: longest pause of the writers {calm * 1000:.0f} ms, with the failover {outage:.2f} s")
+        self.assertLess(outage, 15)
+        self.assertGreater(new.status()["epoch"], epoch)
+        for m in c.members:
+            for o in (m.out, m.err, m.shim_err):
+                o.resume()
+        c.wait_ready(BOUND)
+        load.stop()
+        new.superuser("DO $$ BEGIN RAISE LOG 'after all'; END $$")
+        self.logged(new, "after all")
+        missing = sum(e["dropped"]["lines"] for e in new.log() if e["class"] == "dropped")
+        say(f"told as missing: {missing} lines of the database's log")
+        self.assertGreater(missing, 0)
+        for m in c.members:
+            outputs.check(m.out.taken(), whole=False)
+
+
+class Secrets(Case):
+    CANARY = "c4n4ryZZ"
+
+    def test_no_secret_anywhere(self):
+        c = AuditCluster(parameters={**AUDITED, "log_statement": "all", "log_min_duration_statement": "0"})
+        self.addCleanup(c.close)
+        self.c = c
+        user_file = os.path.join(c.secrets, "bob")
+        with open(user_file, "w") as f:
+            f.write(self.CANARY + "file\n")
+        os.chmod(user_file, 0o600)
+        c.own(user_file)
+        for m in c.members:
+            m.overrides["postgresql/users"] = [{"name": "bob", "password_file": user_file}]
+        c.start()
+        c.prepare()
+        p = c.wait_ready(120)
+        canary = self.CANARY
+        for statement in (f"CREATE ROLE r1 LOGIN PASSWORD '{canary}1'", f"ALTER ROLE r1 ENCRYPTED PASSWORD E'{canary}\\n2'",
+                          f"ALTER USER r1 PASSWORD $x${canary}3$x$", f"ALTER ROLE r1 PASSWORD U&'{canary}4'",
+                          f"SELECT 'host=x password={canary}5'", f"SELECT 'postgresql://u:{canary}6@h/d'",
+                          f"CREATE SUBSCRIPTION s CONNECTION 'host=127.0.0.1 port=1 password={canary}7' PUBLICATION p",
+                          f"ALTER ROLE nobody PASSWORD '{canary}8'", f"ALTER ROLE r1 PASSWORD '{canary}9"):
+            try:
+                p.superuser(statement)
+            except Failure:
+                pass
+        p.ctl("restart", p.name)
+        p = c.wait_ready(BOUND)
+        p.ctl("switchover")
+        p = c.wait_ready(BOUND)
+        with open(c.password_file) as f:
+            passwords = [line.strip().rsplit(":", 1)[1] for line in f if ":" in line]
+        self.assertTrue(passwords)
+        keys = []
+        for m in c.members:
+            with open(m.overrides["tls"]["key"]) as f:
+                keys.append(f.read().split("\n")[1])
+        time.sleep(0.5)
+        places = {}
+        for m in c.members:
+            places[f"{m.name} stdout"] = m.out.text().decode()
+            places[f"{m.name} stderr"] = m.err.text().decode()
+            places[f"{m.name} shim"] = m.shim_err.text().decode()
+            for path in ("/metrics", "/status", "/decisions", "/patroni", "/cluster", "/config", "/"):
+                places[f"{m.name} {path}"] = m.http(path)[1]
+            for pid in m.all_pids():
+                try:
+                    with open(f"/proc/{pid}/cmdline", "rb") as f:
+                        places[f"argv {pid}"] = f.read().decode(errors="replace")
+                    if pid == m.agent.pid or pid in m.shim_pids():
+                        with open(f"/proc/{pid}/environ", "rb") as f:
+                            places[f"environ {pid}"] = f.read().decode(errors="replace")
+                except OSError:
+                    pass
+            with open(f"/proc/{m.agent.pid}/limits") as f:
+                self.assertRegex(f.read(), r"Max core file size\s+0\s+0")
+        self.assertIn("PASSWORD '***'", places[f"{c.members[0].name} stdout"] + places[f"{c.members[1].name} stdout"] + places[f"{c.members[2].name} stdout"])
+        for place, text in places.items():
+            for secret in [canary, *passwords, *keys]:
+                self.assertNotIn(secret, text, f"in {place}: ...{text[max(0, text.find(secret) - 300):text.find(secret) + 60]}")
+
+
+if __name__ == "__main__":
+    sys.argv = [a for a in sys.argv if a != "--rewrite"]
+    main()
