@@ -85,7 +85,7 @@ class Member:
         c = self.cluster
         out = {
             "cluster": c.name, "name": self.name, "profile": c.profile, "durability": c.durability, "sync_count": c.sync_count,
-            "members": [{"name": m.name, "peer": m.peer} for m in c.members if m is not self],
+            "members": [{"name": m.name, "peer": m.peer, "http": f"127.0.0.1:{m.http_port}"} for m in c.members if m is not self],
             "election": {"lock": "file", "path": c.lock_dir, "takeover": c.takeover},
             "listen": {"grpc": self.peer, "http": f"127.0.0.1:{self.http_port}"},
             "advertise": {"database": f"127.0.0.1:{self.pg_port}"},
