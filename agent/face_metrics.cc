@@ -29,15 +29,18 @@ void WriteProcessMetrics(metrics::Writer& w) {
   w.Sample(static_cast<double>(cpu.tv_sec) + static_cast<double>(cpu.tv_nsec) / 1e9);
 }
 
-void WriteTlsMetrics(rpc::TlsFiles& tls, metrics::Writer& w) {
-  const auto material = tls.Current();
+// Families whose source is not there are begun all the same: what a page may hold does not depend on it.
+void WriteTlsMetrics(rpc::TlsFiles* tls, metrics::Writer& w) {
+  const auto material = tls == nullptr ? nullptr : tls->Current();
   w.Family("mainstay_certificate_expiry_timestamp_seconds", metrics::Type::kGauge,
            "When the certificate in use ends, and the first of the authorities that it is judged by.");
-  w.Sample({{"certificate", "member"}}, static_cast<double>(material->expires));
-  w.Sample({{"certificate", "authority"}}, static_cast<double>(material->ca_expires));
+  if (material != nullptr) {
+    w.Sample({{"certificate", "member"}}, static_cast<double>(material->expires));
+    w.Sample({{"certificate", "authority"}}, static_cast<double>(material->ca_expires));
+  }
   w.Family("mainstay_certificate_refused", metrics::Type::kGauge,
            "1 while the certificate files as they are now cannot be used and older ones are in force.");
-  w.Sample(tls.Problem().empty() ? 0 : 1);
+  if (tls != nullptr) w.Sample(tls->Problem().empty() ? 0 : 1);
 }
 
 // A disk that hangs may hold the collector longer than its deadline: then somebody else answers.
@@ -54,9 +57,7 @@ class MetricsPage::Ledger {
   }
   void Write(metrics::Writer& w) const {
     const std::lock_guard<std::mutex> lock(mutex_);
-    counts_.Write(w, "mainstay_metrics_dropped_samples_total",
-                  "Samples of the database that were left out because of metrics.max_samples or "
-                  "metrics.max_family_samples.");
+    WriteDropped(counts_, w);
   }
 
  private:
@@ -97,6 +98,12 @@ struct MetricsPage::Waiting {
   boost::asio::steady_timer timer;
 };
 
+void MetricsPage::WriteDropped(const metrics::CounterBy& counts, metrics::Writer& w) {
+  counts.Write(w, "mainstay_metrics_dropped_samples_total",
+               "Samples of the database that were left out because of metrics.max_samples or "
+               "metrics.max_family_samples.");
+}
+
 MetricsPage::MetricsPage(Sources sources)
     : sources_(std::move(sources)), ledger_(std::make_shared<Ledger>()) {}
 
@@ -104,8 +111,8 @@ void MetricsPage::WriteOwn(const rpc::StatusView& view, MonoTime now, const http
                            metrics::Writer& w) const {
   WriteViewMetrics(view, now, w);
   if (sources_.instruments != nullptr) sources_.instruments->Write(w);
+  w.Family("mainstay_audit_lines_total", metrics::Type::kCounter, "Lines of the audit log.");
   if (sources_.log != nullptr) {
-    w.Family("mainstay_audit_lines_total", metrics::Type::kCounter, "Lines of the audit log.");
     w.Sample({{"outcome", "written"}}, static_cast<double>(sources_.log->written()));
     w.Sample({{"outcome", "dropped"}}, static_cast<double>(sources_.log->dropped()));
   }
@@ -117,11 +124,11 @@ void MetricsPage::WriteOwn(const rpc::StatusView& view, MonoTime now, const http
   w.Family("mainstay_http_evicted_connections_total", metrics::Type::kCounter,
            "HTTP connections that waited without a request and were closed for a newcomer.");
   w.Sample(static_cast<double>(http.evicted_connections));
-  if (sources_.tls != nullptr) WriteTlsMetrics(*sources_.tls, w);
+  WriteTlsMetrics(sources_.tls.get(), w);
   if (sources_.more) sources_.more(view, now, w);
   WriteProcessMetrics(w);
-  if (sources_.scraper == nullptr) return;
-  const metrics::Scraper::Counters counters = sources_.scraper->counters();
+  const metrics::Scraper::Counters counters =
+      sources_.scraper == nullptr ? metrics::Scraper::Counters() : sources_.scraper->counters();
   w.Family("mainstay_metrics_scrapes_total", metrics::Type::kCounter, "Scrapes of this page.");
   w.Sample(static_cast<double>(counters.scrapes));
   w.Family("mainstay_metrics_collections_total", metrics::Type::kCounter,

@@ -48,6 +48,8 @@ class MetricsPage {
   void Answer(const http::Request& request, const rpc::StatusView& view, MonoTime now,
               const http::Counters& http, const http::Reply& reply) const;
 
+  static void WriteDropped(const metrics::CounterBy& counts, metrics::Writer& w);
+
  private:
   struct Waiting;
   class Ledger;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/ctl/ctl.h"
+#include "agent/metrics_docs.h"
 #include "agent/sidecar/sidecar.h"
 
 namespace {
@@ -21,6 +22,10 @@ int RunAgent(const mainstay::agent::LoadedConfig& loaded, const mainstay::agent:
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 3 && std::string(argv[1]) == "metrics" && std::string(argv[2]) == "docs") {
+    std::cout << mainstay::agent::MetricsDocs();  // docs/METRICS.md; test/tidy/pages.py
+    return 0;
+  }
   mainstay::ctl::Program program;
   program.version = MAINSTAY_VERSION;
   program.out = &std::cout;

@@ -108,6 +108,14 @@ struct AgentInstruments {
   CounterBy admin_calls{{"verb", "status"}};
 
   void Write(Writer& w) const;
+  // For the page that lists all families with their labels.
+  template <typename Visit>
+  void ForEachCounter(Visit visit) {
+    for (CounterBy* c : {&renew_failures, &lock_requests, &role_changes, &engine_operations, &decisions,
+                         &peer_calls, &admin_calls}) {
+      visit(*c);
+    }
+  }
 };
 
 }  // namespace mainstay::metrics

@@ -1,10 +1,12 @@
 #!/usr/bin/python3
-"""The pages that the program writes are what it writes now. `--write` writes them: docs/CONFIGURATION.md, docs/STATE_MACHINE.md."""
+"""The pages that the program writes are what it writes now. `--write` writes them: docs/CONFIGURATION.md, docs/STATE_MACHINE.md,
+and of docs/METRICS.md what follows the mark."""
 import os
 import subprocess
 import sys
 
 DOCS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs")
+MARK = "<!-- written by the program: test/tidy/pages.py -->"
 
 
 def say(program, *words):
@@ -16,7 +18,9 @@ def pages(program):
         head = f.read().split("```mermaid\n")[0]
     machine = (f"{head}```mermaid\n{say(program, 'fsm', '-o', 'mermaid').rstrip()}\n```\n\n## Rows\n\n"
                f"```\n{say(program, 'fsm').rstrip()}\n```\n")
-    return {"CONFIGURATION.md": say(program, "config", "docs"), "STATE_MACHINE.md": machine}
+    with open(os.path.join(DOCS, "METRICS.md"), encoding="utf-8") as f:
+        metrics = f.read().split(MARK)[0] + MARK + "\n\n" + say(program, "metrics", "docs")
+    return {"METRICS.md": metrics, "CONFIGURATION.md": say(program, "config", "docs"), "STATE_MACHINE.md": machine}
 
 
 def main():

@@ -41,11 +41,15 @@ int HiddenColumn(const MetricCollector& collector, int major, const std::string&
   return -1;
 }
 
+metrics::Family& Own(OwnMetric metric, metrics::FamilyList* out) {
+  const OwnMetricText& text = TextOf(metric);
+  const bool counter = text.use == MetricUse::kCounter;
+  return out->Begin(text.name, counter ? metrics::Type::kCounter : metrics::Type::kGauge, text.help);
+}
+
 // Disk of the data, and of the log where it has a volume of its own.
 void AddDisks(const std::string& data_dir, metrics::FamilyList* out) {
   if (data_dir.empty()) return;
-  const char* size = "Size of the volume that holds the data, or the log.";
-  const char* available = "What is left of the volume that holds the data, or the log.";
   for (const auto& [volume, path] : {std::pair<const char*, std::string>{"data", data_dir},
                                      std::pair<const char*, std::string>{"wal", data_dir + "/pg_wal"}}) {
     struct statvfs st = {};
@@ -53,10 +57,8 @@ void AddDisks(const std::string& data_dir, metrics::FamilyList* out) {
     metrics::LabelText labels;
     labels.Add("volume", volume);
     const double block = static_cast<double>(st.f_frsize);
-    out->Begin("mainstay_disk_size_bytes", metrics::Type::kGauge, size)
-        .AddNumber(labels, static_cast<double>(st.f_blocks) * block);
-    out->Begin("mainstay_disk_available_bytes", metrics::Type::kGauge, available)
-        .AddNumber(labels, static_cast<double>(st.f_bavail) * block);
+    Own(OwnMetric::kDiskSize, out).AddNumber(labels, static_cast<double>(st.f_blocks) * block);
+    Own(OwnMetric::kDiskAvailable, out).AddNumber(labels, static_cast<double>(st.f_bavail) * block);
   }
 }
 
@@ -426,23 +428,13 @@ void PostgresMetrics::Others(MonoTime deadline) {
 metrics::FamiliesPtr PostgresMetrics::OwnFamilies(Duration took) const {
   metrics::FamilyList out;
   const metrics::LabelText none;
-  out.Begin("pg_exporter_last_scrape_duration_seconds", metrics::Type::kGauge,
-            "Duration of the last scrape of metrics from PostgreSQL.")
-      .AddNumber(none, std::chrono::duration<double>(took).count());
-  out.Begin("pg_exporter_last_scrape_error", metrics::Type::kGauge,
-            "Whether the last scrape of metrics from PostgreSQL resulted in an error (1 for error, 0 for "
-            "success).")
-      .AddNumber(none, failed_ ? 1 : 0);
-  out.Begin("pg_exporter_scrapes_total", metrics::Type::kCounter,
-            "Total number of times PostgreSQL was scraped for metrics.")
-      .AddNumber(none, static_cast<double>(scrapes_));
+  Own(OwnMetric::kDuration, &out).AddNumber(none, std::chrono::duration<double>(took).count());
+  Own(OwnMetric::kError, &out).AddNumber(none, failed_ ? 1 : 0);
+  Own(OwnMetric::kScrapes, &out).AddNumber(none, static_cast<double>(scrapes_));
   if (!settings_.queries_file.empty()) {
     metrics::LabelText file;
     file.Add("filename", settings_.queries_file);
-    out.Begin(
-           "pg_exporter_user_queries_load_error", metrics::Type::kGauge,
-           "Whether the user queries file was loaded and parsed successfully (1 for error, 0 for success).")
-        .AddNumber(file, settings_.queries_refused ? 1 : 0);
+    Own(OwnMetric::kQueriesError, &out).AddNumber(file, settings_.queries_refused ? 1 : 0);
   }
   AddDisks(options_.data_dir, &out);
   return std::make_shared<const std::vector<metrics::Family>>(out.Take());

@@ -171,6 +171,27 @@ bool ToSettingMetric(const std::string& name, const std::string& setting, const 
   return true;
 }
 
+namespace {
+
+constexpr OwnMetricText kOwn[] = {
+    {"pg_exporter_last_scrape_duration_seconds", MetricUse::kGauge, "",
+     "Duration of the last scrape of metrics from PostgreSQL."},
+    {"pg_exporter_last_scrape_error", MetricUse::kGauge, "",
+     "Whether the last scrape of metrics from PostgreSQL resulted in an error (1 for error, 0 for success)."},
+    {"pg_exporter_scrapes_total", MetricUse::kCounter, "",
+     "Total number of times PostgreSQL was scraped for metrics."},
+    {"pg_exporter_user_queries_load_error", MetricUse::kGauge, "filename",
+     "Whether the user queries file was loaded and parsed successfully (1 for error, 0 for success)."},
+    {"mainstay_disk_size_bytes", MetricUse::kGauge, "volume",
+     "Size of the volume that holds the data, or the log."},
+    {"mainstay_disk_available_bytes", MetricUse::kGauge, "volume",
+     "What is left of the volume that holds the data, or the log."},
+};
+
+}  // namespace
+
+const OwnMetricText& TextOf(OwnMetric metric) { return kOwn[static_cast<size_t>(metric)]; }
+
 const std::vector<Deviation>& Deviations() {
   static const std::vector<Deviation> all = {
       {"go_*", "absent", "of the Go runtime: there is none"},
@@ -188,7 +209,11 @@ const std::vector<Deviation>& Deviations() {
 }
 
 std::string MetricsPage() {
-  std::string out;
+  std::string out = "\n### Of the collection itself\n\n| name | type | labels | help |\n|---|---|---|---|\n";
+  for (const OwnMetricText& own : kOwn) {
+    absl::StrAppend(&out, "| `", own.name, "` | ", TypeText(own.use), " | ", own.labels, " | ", own.help,
+                    " |\n");
+  }
   for (const MetricCollector& c : MetricCollectors()) PrintCollector(c, &out);
   absl::StrAppend(&out,
                   "\n## Where these differ from postgres_exporter's, on purpose\n\n| family | what | why "

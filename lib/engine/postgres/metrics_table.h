@@ -82,6 +82,16 @@ struct SettingMetric {
 bool ToSettingMetric(const std::string& name, const std::string& setting, const std::string& unit,
                      const std::string& type, SettingMetric* out);
 
+// What the collection says of itself and of the disk: metrics.cc fills them.
+enum class OwnMetric : uint8_t { kDuration, kError, kScrapes, kQueriesError, kDiskSize, kDiskAvailable };
+struct OwnMetricText {
+  const char* name;
+  MetricUse use;
+  const char* labels;  // for the page
+  const char* help;
+};
+const OwnMetricText& TextOf(OwnMetric metric);
+
 // Where our metrics differ from postgres_exporter's on purpose. test/integration/test_metrics.py reads the
 // same list out of docs/METRICS.md: what is not on it must be equal.
 struct Deviation {
