@@ -146,7 +146,9 @@ void LogRelay::Shared::Take(const shim::LogBytes& chunk) {
       limit.Set(options.rate, options.burst);
     }
   }
-  if (chunk.lost_bytes > 0) {
+  // Out of the middle of a long line: that tells its size and that it is not whole.
+  const bool inside = chunk.lost_lines == 0 && chunk.lost_bytes > 0 && parser.Miss(chunk.lost_bytes);
+  if (chunk.lost_bytes > 0 && !inside) {
     parser.Gap(sink);
     overflowed.lines += chunk.lost_lines;
     overflowed.bytes += chunk.lost_bytes;

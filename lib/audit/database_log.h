@@ -114,6 +114,9 @@ class LogParser {
   virtual void Feed(absl::string_view bytes, const Sink& sink) = 0;
   // Bytes are missing here: what was begun ends, what follows starts at the next line.
   virtual void Gap(const Sink& sink) = 0;
+  // Bytes without a line break are missing here. True: they belong to the line that is coming in, whose size
+  // they count for. False: a Gap.
+  virtual bool Miss(uint64_t /*bytes*/) { return false; }
   // Nothing came for a while: what is complete is given out.
   virtual void Flush(const Sink& sink) = 0;
   // Flush has something to do.

@@ -215,6 +215,13 @@ void PgStderrParser::Emit(const Sink& sink) {
   record_ = DatabaseLine();
 }
 
+// Only where the head is whole already: what follows a hole must not be taken for its neighbour.
+bool PgStderrParser::Miss(uint64_t bytes) {
+  if (skip_ || line_.size() < kLineRoom) return false;
+  line_size_ += bytes;
+  return true;
+}
+
 void PgStderrParser::Gap(const Sink& sink) {
   if (!line_.empty() && !skip_) EndOfLine(sink);  // what came of the line counts
   line_.clear();

@@ -26,6 +26,7 @@ class PgStderrParser : public LogParser {
  public:
   void Feed(absl::string_view bytes, const Sink& sink) override;
   void Gap(const Sink& sink) override;
+  bool Miss(uint64_t bytes) override;
   void Flush(const Sink& sink) override;
   bool pending() const override { return have_ || !line_.empty(); }
 

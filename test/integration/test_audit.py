@@ -168,7 +168,13 @@ class Events(Case):
         self.assertNotEqual(p.ctl("reinit", p.name, check=False).returncode, 0)
         self.assertNotEqual(p.ctl("forget", s.name, check=False).returncode, 0)  # it answers: refused
         p, s = self.standby(c)
-        p.ctl("failover", s.name)
+        # A failover is for when nobody leads.
+        p.ctl("pause")
+        c.wait("all know of it", lambda: all((x or {}).get("paused") for x in c.statuses().values()), BOUND)
+        p.kill_all()
+        c.wait("a failover", lambda: s.ctl("failover", s.name, check=False).returncode == 0, BOUND, 1)
+        p.start()
+        s.ctl("resume")
         c.wait_ready(BOUND)
 
     def configuration(self, c):
@@ -492,7 +498,8 @@ class Secrets(Case):
                 pass
         p.ctl("restart", p.name)
         p = c.wait_ready(BOUND)
-        p.ctl("switchover")
+        target = next(m for m in c.members if m is not p)
+        c.wait("a switchover", lambda: p.ctl("switchover", target.name, check=False).returncode == 0, BOUND, 1)
         p = c.wait_ready(BOUND)
         with open(c.password_file) as f:
             passwords = [line.strip().rsplit(":", 1)[1] for line in f if ":" in line]

@@ -147,6 +147,16 @@ TEST(PgStderr, TenMegabytesKeepTheirHeadAndTheirSize) {
   const Json j = *ParseJson(line, 1 << 20);
   EXPECT_EQ(j["truncated"], true);
   EXPECT_EQ(j["bytes"], big.size() + strlen("statement: "));
+  // Most of it was never read.
+  Collected c;
+  const std::string whole = Line("LOG:  statement: " + big);
+  parser.Feed(whole.substr(0, 9000), c.sink);
+  EXPECT_TRUE(parser.Miss(10 << 20));
+  parser.Feed(whole.substr(9000 + (9 << 20)), c.sink);
+  parser.Flush(c.sink);
+  ASSERT_EQ(c.lines.size(), 1u);
+  EXPECT_GT(c.lines[0].bytes(), big.size());
+  EXPECT_FALSE(parser.Miss(5));  // between lines
   // The same in many lines of one statement.
   std::string many = "LOG:  statement: x";
   for (int i = 0; i < 100000; ++i) many += "\n\tselect " + std::to_string(i);
