@@ -1,8 +1,10 @@
 #include "lib/base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -119,13 +121,30 @@ std::string JsonLine(LogLevel level, absl::string_view component, absl::string_v
   return out;
 }
 
+// A pipe that polls as writable takes a page at once; more only when it surely has the room, whatever its pages
+// are filled with (half of each at the least).
+bool TakesWhole(int fd, size_t size) {
+  constexpr size_t kPage = 4096;
+  if (size <= kPage) return true;
+  const int capacity = fcntl(fd, F_GETPIPE_SZ);
+  if (capacity <= 0) return true;  // no pipe
+  for (int i = 0; i < 10; ++i) {
+    int unread = capacity;
+    if (ioctl(fd, FIONREAD, &unread) != 0) return true;
+    if (2 * static_cast<size_t>(unread) + size + 3 * kPage <= static_cast<size_t>(capacity)) return true;
+    if (g_stuck.load(std::memory_order_relaxed)) return false;
+    usleep(1000);
+  }
+  return false;
+}
+
 void WriteLine(std::string line) {
   const int fd = g_fd.load(std::memory_order_relaxed);
   line.push_back('\n');
   const std::lock_guard<std::mutex> lock(WriteMutex());
   pollfd p{fd, POLLOUT, 0};
   const int ready = poll(&p, 1, g_stuck.load(std::memory_order_relaxed) ? 0 : 10);
-  if (ready == 0) {
+  if (ready == 0 || !TakesWhole(fd, line.size())) {
     g_stuck.store(true, std::memory_order_relaxed);
     g_dropped.fetch_add(1, std::memory_order_relaxed);
     return;

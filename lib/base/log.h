@@ -4,8 +4,8 @@
 //
 // Values are escaped, so that a line stays a line. What is for machines to keep goes to the audit log
 // (lib/audit). A reader that does not read cannot stop the process: after 10 ms the line is dropped, and the
-// next line that gets through says how many were lost. Lines longer than a pipe's page may still wait for its
-// reader. Thread rules: everything here is thread-safe; lines of several threads do not mix. errno is kept.
+// next line that gets through says how many were lost. Thread rules: everything here is thread-safe; lines of
+// several threads do not mix. errno is kept.
 #ifndef MAINSTAY_LIB_BASE_LOG_H_
 #define MAINSTAY_LIB_BASE_LOG_H_
 

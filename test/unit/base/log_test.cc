@@ -133,6 +133,17 @@ TEST_F(LogTest, AReaderThatDoesNotReadCannotStopUs) {
   EXPECT_THAT(text, HasSubstr("after"));
 }
 
+// A line of two pages in front of a pipe with one.
+TEST_F(LogTest, ALongLineDoesNotWaitForTheReaderEither) {
+  Use(LogFormat::kText);
+  ASSERT_EQ(fcntl(write_.get(), F_SETPIPE_SZ, 8192), 8192);
+  Log(LogLevel::kInfo, "x", std::string(3000, 'a'));
+  const MonoTime begin = BootClock().Now();
+  Log(LogLevel::kInfo, "x", "long", {{"value", std::string(7000, 'b')}});
+  EXPECT_LT(BootClock().Now() - begin, 10s);
+  EXPECT_THAT(Drain(), ::testing::Not(HasSubstr("long")));
+}
+
 TEST(LogLimiter, OnePerInterval) {
   LogLimiter limiter(10s);
   const MonoTime t0 = MonoTime::FromNanos(0);
