@@ -204,6 +204,16 @@ const std::vector<Deviation>& Deviations() {
        "slot_name is the name of the slot; the exporter puts the process id of the walsender there"},
       {"pg_stat_replication_reply_time", "absent",
        "not a column of later exporters; a clock of another machine"},
+      {"pg_scrape_collector_*", "labels", "other collectors; those of a database have the label datname"},
+      {"pg_exporter_*", "value", "of another collection"},
+      {"pg_stat_activity_*", "value", "the session that asks is not counted, as in later exporters"},
+      {"pg_locks_count", "value", "the locks of the session that asks are not counted"},
+      {"pg_settings_extra_float_digits", "value", "the exporter sets it for its own session"},
+      {"pg_settings_tcp_keepalives_*", "value", "of the session: here it comes over a unix socket"},
+      {"pg_settings_tcp_user_timeout_seconds", "value", "of the session: here it comes over a unix socket"},
+      {"*", "null",
+       "what the server has no value of (NULL) is NaN in Debian's exporter and left out here, as in later "
+       "ones"},
   };
   return all;
 }
