@@ -73,7 +73,9 @@ void See(Context& c, const std::string& version, const Record& record, bool read
     s.must_read = false;
     return;
   }
-  if (older && s.lead) doubt = "an older record was put back in the place of this holder's";
+  // (On probation there is no reign yet, only the wait for an unbroken hold: this breaks it.)
+  if (older && (s.lead || s.phase == Phase::kProbation))
+    doubt = "an older record was put back in the place of this holder's";
   if (older && doubt.empty() && !Worthless(s)) doubt = "the record is older than what was seen";
   s.foreign =
       !s.memory.cluster_id.empty() && !record.cluster_id.empty() && record.cluster_id != s.memory.cluster_id;

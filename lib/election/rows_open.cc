@@ -63,6 +63,7 @@ bool CanOpen(const Context& c) {
   const State& s = c.s;
   return c.set().database && FenceStands(c) && s.db_known && !s.db.empty && EngineIdle(s) && !s.db.writable &&
          !s.open_failed && s.open_epoch == 0 && c.now >= s.engine_retry && !s.view->cluster_id.empty() &&
+         !s.memory.fenced && !s.shutdown &&
          !s.sync_uncertain;  // a write of voters may still land: the names would be too loose for it
 }
 // A new cluster is named in the record before its first write, so that a record without a name has lost

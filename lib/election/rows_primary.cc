@@ -57,10 +57,12 @@ void ActFailsafe(Context& c) {
   s.promise_from.clear();
   s.promise_needed = 0;
   const auto ask = [&](const Member& m) {
-    if (m.name == c.set().self.name || m.no_failover) return;
+    if (m.name == c.set().self.name) return;
     s.promise_needed++;
     c.out.push_back(SendPromise{s.promise_ask, m.name, m.peer_address, s.view->epoch});
   };
+  // Those tagged no_failover as well: the tag may be taken away while the record, which cannot be written
+  // now, still has it, and then that member is a candidate that nobody asked.
   for (const Member& m : s.view->members) ask(m);
   // A write whose answer was lost may have made a member of anybody who reported: they can take over as well.
   for (const Peer& p : s.peers)

@@ -215,6 +215,21 @@ Ruling JudgeLost(const State& s, const std::vector<FreezeAnswered>& all, bool ov
   return Best(s, all, true, counted);
 }
 
+// Without voters nobody but the recorded holder can lead. Whoever asks all the same asks for its sake: each
+// freeze makes the holder wait its turn, and with many askers its turn would never come unless they tell it
+// to go first.
+Ruling JudgeSole(const State& s, const std::vector<FreezeAnswered>& all, bool over) {
+  const Name& holder = s.view->holder_name;
+  const auto its = std::find_if(all.begin(), all.end(), [&](const auto& a) { return a.from == holder; });
+  if (its == all.end() && !over && holder != s.set->self.name)
+    return {Judgement::kWait, "", "waiting for " + holder};
+  if (its != all.end() && its->frozen && holder != s.set->self.name && !NoFailover(s, holder) &&
+      OnLineage(s, its->position))
+    return {Judgement::kOther, holder, Told(all)};
+  return {Judgement::kBlocked, "",
+          "the record names no voters: only " + holder + " has every acknowledged write (" + Told(all) + ")"};
+}
+
 Ruling JudgeSync(const State& s, const std::vector<FreezeAnswered>& all, bool over) {
   const Record& r = *s.view;
   std::vector<const FreezeAnswered*> counted;
@@ -228,10 +243,7 @@ Ruling JudgeSync(const State& s, const std::vector<FreezeAnswered>& all, bool ov
   if (Mistake(M::kFewer)) need--;
   if (Mistake(M::kIgnoreRecord)) need = 1;
   const bool enough = static_cast<int32_t>(counted.size()) >= need && need > 0;
-  if (r.voters.empty() && !Mistake(M::kIgnoreRecord))
-    return {Judgement::kBlocked, "",
-            "the record names no voters: only " + r.holder_name + " has every acknowledged write (" +
-                Told(all) + ")"};
+  if (r.voters.empty() && !Mistake(M::kIgnoreRecord)) return JudgeSole(s, all, over);
   if (voters_heard < r.voters.size() && !over) return {Judgement::kWait, "", "waiting for the voters"};
   if (!enough) {
     return {Judgement::kBlocked, "",
