@@ -32,11 +32,20 @@ class Redactor {
 
   std::string Run() {
     while (at_ < in_.size()) {
-      if (IsWord(in_[at_])) {
+      if (role_ == Role::kYes && AtLiteral()) {
+        if (!std::exchange(until_, false)) {
+          if (!Literal(false)) out_.push_back(in_[at_++]);
+        } else {
+          Copy(std::min(in_.find('\'', at_ + 1), in_.size() - 1) + 1 - at_);  // VALID UNTIL '...'
+        }
+      } else if (in_[at_] == '\'' && Quotes(out_)) {
+        Literal(false);  // of a message: syntax error at or near "'geheim'"
+      } else if (IsWord(in_[at_])) {
         Word();
       } else if (Rest("://")) {
         Url();
       } else {
+        if (in_[at_] == ';') role_ = Role::kNo;
         out_.push_back(in_[at_++]);
       }
     }
@@ -44,6 +53,35 @@ class Redactor {
   }
 
  private:
+  // CREATE or ALTER, then ROLE, USER or GROUP: every literal from there on counts, also behind PASWORD.
+  enum class Role : uint8_t { kNo, kVerb, kYes };
+  void TrackRoles(absl::string_view word) {
+    until_ = absl::EqualsIgnoreCase(word, "until");
+    if (role_ == Role::kYes) {
+      if (absl::EqualsIgnoreCase(word, "mapping")) role_ = Role::kNo;
+    } else if (absl::EqualsIgnoreCase(word, "create") || absl::EqualsIgnoreCase(word, "alter")) {
+      role_ = Role::kVerb;
+    } else {
+      const bool role = absl::EqualsIgnoreCase(word, "role") || absl::EqualsIgnoreCase(word, "user") ||
+                        absl::EqualsIgnoreCase(word, "group");
+      role_ = role && role_ == Role::kVerb ? Role::kYes : Role::kNo;
+    }
+  }
+  bool AtLiteral() const {
+    const char c = Peek() | 0x20, next = Peek(1);
+    if (Peek() == '\'' || (Peek() == '$' && !absl::ascii_isdigit(static_cast<unsigned char>(next))))
+      return true;
+    if (at_ > 0 && IsWord(in_[at_ - 1])) return false;
+    return ((c == 'e' || c == 'n') && next == '\'') || (c == 'u' && next == '&' && Peek(2) == '\'');
+  }
+  // A quote of a message stands at the end of what was written.
+  static bool Quotes(const std::string& out) {
+    for (absl::string_view q : {"\"", "\xc2\xbb", "\xc2\xab", "\xe2\x80\x9e", "\xe2\x80\x9c"}) {
+      if (absl::EndsWith(out, q)) return true;
+    }
+    return false;
+  }
+
   bool Rest(absl::string_view what) const { return absl::StartsWith(in_.substr(at_), what); }
   char Peek(size_t ahead = 0) const { return at_ + ahead < in_.size() ? in_[at_ + ahead] : '\0'; }
   void Copy(size_t n) {
@@ -97,6 +135,7 @@ class Redactor {
     const size_t begin = at_;
     while (at_ < in_.size() && IsWord(in_[at_])) ++at_;
     const absl::string_view word = in_.substr(begin, at_ - begin);
+    TrackRoles(word);
     if (word == "SCRAM" && Rest("-SHA-256$")) return Verifier(begin);
     if (word.size() == 35 && absl::StartsWith(word, "md5")) {
       out_.append("md5");
@@ -252,13 +291,25 @@ class Redactor {
 
   const absl::string_view in_;
   size_t at_ = 0;
+  Role role_ = Role::kNo;
+  bool until_ = false;  // of VALID UNTIL: the word before
   std::string out_;
 };
 
 // Whether any of it can be there at all: most lines have none.
 bool Suspicious(absl::string_view text) {
   for (size_t i = 0; i + 2 < text.size(); ++i) {
+    if (text[i + 1] == '\'' && text[i] != ' ' && !IsWord(text[i])) return true;  // "'
     switch (text[i] | 0x20) {
+      case 'r':  // alter role
+        if ((text[i + 1] | 0x20) == 'o') return true;
+        break;
+      case 'u':  // alter user
+        if ((text[i + 1] | 0x20) == 's') return true;
+        break;
+      case 'g':  // alter group
+        if ((text[i + 1] | 0x20) == 'r') return true;
+        break;
       case 'p':  // pass, pwd
         if ((text[i + 1] | 0x20) == 'a' || (text[i + 1] | 0x20) == 'w') return true;
         break;

@@ -121,8 +121,8 @@ std::string JsonLine(LogLevel level, absl::string_view component, absl::string_v
   return out;
 }
 
-// A pipe that polls as writable takes a page at once; more only when it surely has the room, whatever its pages
-// are filled with (half of each at the least).
+// A pipe that polls as writable takes a page at once; more only when it surely has the room, whatever its
+// pages are filled with (half of each at the least).
 bool TakesWhole(int fd, size_t size) {
   constexpr size_t kPage = 4096;
   if (size <= kPage) return true;

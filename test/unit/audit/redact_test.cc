@@ -47,6 +47,14 @@ TEST(Redact, TakesOutTheSecretAndNothingElse) {
       {"md50123456789abcdef0123456789abcdef", "md5***"},
       {"aws_secret_access_key=geheim", "aws_secret_access_key=***"},
       {"syntax error at or near \"token\"", "syntax error at or near \"token\""},
+      {"CREATE ROLE a PASWORD 'geheim' VALID UNTIL 'infinity'; SELECT 'x'",
+       "CREATE ROLE a PASWORD '***' VALID UNTIL 'infinity'; SELECT 'x'"},
+      {"alter  user a passwort E'geheim'", "alter  user a passwort E'***'"},
+      {"syntax error at or near \"'geheim'\" at character 24",
+       "syntax error at or near \"'***'\" at character 24"},
+      {"unterminated quoted string at or near \"'geheim\" at character 24",
+       "unterminated quoted string at or near \"'***"},
+      {"CREATE TABLE role (x text DEFAULT 'a')", "CREATE TABLE role (x text DEFAULT 'a')"},
       {"ALTER SYSTEM SET x.password TO 'geheim'", "ALTER SYSTEM SET x.password TO '***'"},
   };
   for (const auto& c : cases) EXPECT_EQ(Redact(c.before), c.after) << c.before;
