@@ -13,6 +13,8 @@ namespace {
 
 using election::Durability;
 
+constexpr size_t kMaxWords = 2048;
+
 // Patroni's settings that Mainstay keeps elsewhere, and where.
 constexpr std::pair<const char*, const char*> kElsewhere[] = {
     {"ttl", "it is election.lease of the members' configuration"},
@@ -110,7 +112,12 @@ Asked<ConfigAsk> ReadConfig(const http::Request& request, const Facts& f, bool r
   std::string wrong;
   for (const auto& [key, value] : json->items()) {
     const std::string problem = Take(key, value, f, &wanted);
-    if (!problem.empty()) absl::StrAppend(&wrong, problem, "\n");
+    if (problem.empty()) continue;
+    if (wrong.size() > kMaxWords) {
+      absl::StrAppend(&wrong, "and more\n");
+      break;
+    }
+    absl::StrAppend(&wrong, problem, "\n");
   }
   if (!wrong.empty()) return refuse(422, wrong);
   const Durability now = Wished(f);

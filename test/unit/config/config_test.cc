@@ -152,6 +152,30 @@ TEST(Config, DatabaseSettingsThatTheEngineRefusesAreToldBeforeItStarts) {
   EXPECT_THAT(problems, Not(HasSubstr("hba[1]")));
 }
 
+TEST(Config, WhoMayChangeSomethingByHttp) {
+  const LoadedConfig good = Load(std::string(kGood) + R"(http:
+  {user: admin, password_file: /run/pw, allow: ["10.0.0.0/8", "fd00::1"], patroni_metrics: true}
+tags: {no_load_balance: true, labels: {zone: a-1}}
+advertise: {http: "pg-0.pg:7401"}
+)");
+  ASSERT_TRUE(good.ok()) << good.Problems();
+  EXPECT_TRUE(good.config.http.patroni);
+  EXPECT_TRUE(good.config.http.patroni_metrics);
+  EXPECT_TRUE(good.config.http.no_load_balance);
+  EXPECT_EQ(good.config.http.labels.at("zone"), "a-1");
+  EXPECT_EQ(good.config.http.advertised, "pg-0.pg:7401");
+  const LoadedConfig bad = Load(std::string(kGood) + R"(http: {user: "a:b", tls: true, allow: ["10.0.0.0/40"]}
+tags: {labels: {"x y": z}}
+advertise: {http: "unix:/run/x"}
+)");
+  for (const char* what : {"http.password_file is missing", "http.user = a:b is no name",
+                           "has no certificates",
+                           "10.0.0.0/40\" is no address", "tags.labels.x y = z is no tag",
+                           "advertise.http = unix:/run/x is no address that others could dial"}) {
+    EXPECT_THAT(bad.Problems(), HasSubstr(what));
+  }
+}
+
 TEST(Config, ATextThatIsNoYamlIsTheOnlyProblem) {
   const LoadedConfig c = Load("cluster: {demo\nname: a\n");
   ASSERT_EQ(c.problems.size(), 1u) << c.Problems();
