@@ -2,7 +2,6 @@
 import gzip
 import os
 import re
-import shutil
 import subprocess
 import time
 import urllib.error
@@ -86,16 +85,14 @@ def promtool(text):
 
 
 class Exporter:
-    """Debian's prometheus-postgres-exporter, as the agent's role over TCP."""
-    def __init__(self, cluster, member, database, role="mainstay_agent"):
+    """Debian's prometheus-postgres-exporter, over TCP as a role of its own with the rights that its manual asks for."""
+    def __init__(self, cluster, member, database):
         self.port = cluster.ports.take()
         self.url = f"http://127.0.0.1:{self.port}/metrics"
-        passwords = os.path.join(cluster.scratch.path, "exporter.pgpass")
-        shutil.copy(cluster.password_file, passwords)
-        os.chmod(passwords, 0o600)
-        cluster.own(passwords)
-        env = dict(cluster.environment(), PGPASSFILE=passwords,
-                   DATA_SOURCE_NAME=f"postgresql://{role}@127.0.0.1:{member.pg_port}/{database}?sslmode=disable")
+        member.superuser("DO $$ BEGIN CREATE ROLE exporter LOGIN PASSWORD 'exporter' IN ROLE pg_monitor;"
+                         " EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+        env = dict(cluster.environment(),
+                   DATA_SOURCE_NAME=f"postgresql://exporter:exporter@127.0.0.1:{member.pg_port}/{database}?sslmode=disable")
         self.proc = procs.Proc("exporter", [EXPORTER, f"--web.listen-address=127.0.0.1:{self.port}"],
                                os.path.join(cluster.scratch.path, "exporter.log"), user=cluster.user, scratch=cluster.scratch, env=env)
         cluster.wait("the exporter answers", lambda: self._answers(), 20)
@@ -105,6 +102,10 @@ class Exporter:
             return get(self.url).code == 200
         except OSError:
             return False
+
+    def log(self):
+        with open(self.proc.log, encoding="utf-8") as f:
+            return f.read()[-2000:]
 
     def stop(self):
         self.proc.terminate(5)

@@ -115,7 +115,7 @@ class Metrics(unittest.TestCase):
         theirs = read(get(exporter.url).text)
         time.sleep(1.2)
         after = self.families()
-        self.assertEqual(theirs["pg_up"].value(), 1)
+        self.assertEqual(theirs["pg_up"].value(), 1, exporter.log())
         self.assertEqual(before["pg_up"].value(), 1)
         allowed = deviations()
         wrong, unused = [], set(allowed)
@@ -258,7 +258,6 @@ class Metrics(unittest.TestCase):
             self.assertEqual(f["pg_up"].value(), 1)
             self.assertEqual(f["pg_path_pinned"].value(), 1)  # also after the query before changed it
             self.assertEqual(f["pg_scrape_collector_success"].value(collector="pg_evil"), 0)
-            self.assertGreater(f["pg_stat_database_numbackends"].value(datname="app"), 0)
             time.sleep(0.7)
         self.assertEqual(self.m.superuser("SELECT count(*) FROM evil_was_here", "app"), "0")
         self.c.wait("the server ends the slow one", lambda: self.families()["pg_scrape_collector_success"].value(collector="pg_slow") == 0, 20)
@@ -320,7 +319,7 @@ class Metrics(unittest.TestCase):
             self.assertIn(name, f)
         if stale:
             self.assertIsNotNone(f["pg_settings_max_connections"].value())  # of before
-            self.assertGreater(f["mainstay_collector_age_seconds"].value(collector="server"), 0.3)
+            self.assertGreater(f["mainstay_collector_age_seconds"].value(collector="server"), 0.05)
         return f
 
     def test_hung(self):
@@ -347,22 +346,24 @@ class Metrics(unittest.TestCase):
     def test_saturated(self):
         self.families()
         sessions = []
-        try:
-            for _ in range(40):
+
+        def fill():
+            while True:
                 try:
                     sessions.append(psycopg2.connect(self.m.dsn()))
                 except psycopg2.OperationalError:
-                    break
-            a = get(self.url)  # its sessions are open: it does not need a slot
-            f = read(a.text)
+                    return
+        try:
+            fill()
+            f = self.families()  # its sessions are open: it does not need a slot
             self.assertEqual(f["pg_up"].value(), 1)
             self.assertGreater(f["pg_stat_activity_count"].value(datname="app", state="idle"), 5)
-            self.reload(metrics__query_timeout="9s")  # new settings, new sessions: now it does
-            f = self.judge_unwell(get(self.url), stale=False)
+            self.m.superuser("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'mainstay_metrics'")
+            fill()  # now it does
+            self.judge_unwell(get(self.url))
         finally:
             for s in sessions:
                 s.close()
-        self.reload(metrics__query_timeout=None)
         self.c.wait("it answers again", lambda: self.families()["pg_up"].value() == 1, 30)
 
     def test_zz_dead_and_starting(self):
