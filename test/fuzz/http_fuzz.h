@@ -23,7 +23,7 @@ inline void HttpFuzzFail(const char* what, const std::string& input) {
   abort();
 }
 
-// What a reader makes of the bytes when they come `step` at a time: one line a request, the last one the
+// What a reader makes of the bytes when they come `step` at a time: one line a request, until an
 // error.
 inline std::vector<std::string> ReadAllRequests(const std::string& text, size_t step) {
   http::RequestReader reader({.header = 1024, .body = 512});

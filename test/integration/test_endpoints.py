@@ -10,11 +10,14 @@ import os
 import re
 import subprocess
 import time
+import unittest
 
 import procs
 from base import BOUND, ClusterCase, main, say
 from harness import Cluster
+from pki import Authority
 from procs import now_ns
+from test_tls import NAME, tls_cluster
 from workload import Load
 
 DOCS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs")
@@ -343,6 +346,54 @@ class Endpoints(ClusterCase):
             argv = script.replace("7401", str(m.http_port)).split()
             got = subprocess.run(argv, capture_output=True, timeout=20, check=False).returncode
             self.assertEqual(got, 0 if m is p else 22)
+
+
+class EndpointsTls(unittest.TestCase):
+    """One port for both: certificates and passwords by TLS, plaintext reads."""
+    def setUp(self):
+        self.c = c = tls_cluster(1, profile="fast", durability="async")
+        self.addCleanup(c.close)
+        self.m = m = c.members[0]
+        m.overrides["http/tls"] = True
+        c.start()
+        c.wait("a founder", c.announced_primary, BOUND)
+
+    def curl(self, *argv, scheme="https"):
+        """The code, as curl sees it; the server's certificate is always verified."""
+        s = self.c.secret[self.m.name].config()
+        out = subprocess.run(["/usr/bin/curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", s["ca"], "--connect-to",
+                              f"agent.demo.mainstay:443:127.0.0.1:{self.m.http_port}", *argv[:-1],
+                              f"https://agent.demo.mainstay{argv[-1]}" if scheme == "https" else f"http://127.0.0.1:{self.m.http_port}{argv[-1]}"],
+                             capture_output=True, text=True, timeout=30, check=False)
+        return out.stdout
+
+    def test_certificates(self):
+        s = self.c.secret[self.m.name].config()
+        mine = ["--cert", s["cert"], "--key", s["key"]]
+        folder = os.path.join(self.c.scratch.path, "strangers")
+        other = self.files(self.c.authority.issue(os.path.join(folder, "a"), "bob", "agent.other.mainstay"), os.path.join(folder, "bob"))
+        authority = Authority(os.path.join(folder, "ca"), "else")
+        stranger = self.files(authority.issue(os.path.join(folder, "b"), "mallory", NAME), os.path.join(folder, "mallory"))
+        patch = ["-X", "PATCH", "-d", '{"pause": true}']
+        self.assertEqual(self.curl("/primary"), "200")
+        self.assertEqual(self.curl("/primary", scheme="http"), "200")
+        self.assertEqual(self.curl(*patch, "/config"), "403")
+        self.assertEqual(self.curl(*patch, "/config", scheme="http"), "403")
+        self.assertEqual(self.curl(*other, *patch, "/config"), "403")
+        self.assertEqual(self.curl(*stranger, *patch, "/config"), "000")
+        self.assertFalse(self.m.status().get("paused"))
+        self.assertEqual(self.curl(*mine, *patch, "/config"), "200")
+        self.assertTrue(self.m.status().get("paused"))
+        with open(self.m.agent_log, encoding="utf-8", errors="replace") as f:
+            self.assertRegex(f.read(), r'"name":"a"[^\n]*"authn":"mtls"[^\n]*"rpc":"PATCH /config"')
+
+    @staticmethod
+    def files(texts, folder):
+        os.makedirs(folder)
+        for name, text in texts.items():
+            with open(os.path.join(folder, name), "w", encoding="utf-8") as f:
+                f.write(text)
+        return ["--cert", os.path.join(folder, "tls.crt"), "--key", os.path.join(folder, "tls.key")]
 
 
 if __name__ == "__main__":
