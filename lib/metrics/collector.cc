@@ -11,6 +11,44 @@ namespace {
 
 double Seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
+constexpr size_t kLongestLabel = 1000;
+
+// Length of the UTF-8 character at the start of `text`, 0 when there is none.
+size_t CharacterAt(absl::string_view text) {
+  const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0; };
+  const unsigned char first = byte(0);
+  const size_t length = first < 0x80   ? 1
+                        : first < 0xc2 ? 0
+                        : first < 0xe0 ? 2
+                        : first < 0xf0 ? 3
+                        : first < 0xf5 ? 4
+                                       : 0;
+  for (size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  if ((first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) > 0x9f) ||
+      (first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) > 0x8f)) {
+    return 0;
+  }
+  return length;
+}
+
+bool IsAscii(absl::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+// One byte that is no text (a database in SQL_ASCII) would make the whole answer unreadable.
+std::string OnlyText(absl::string_view text) {
+  std::string out;
+  while (!text.empty() && out.size() < kLongestLabel) {
+    const size_t length = CharacterAt(text);
+    if (length == 0) out.push_back('?');
+    out.append(text.data(), length);
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return out;
+}
+
 // The first `lines` lines of `text`.
 absl::string_view Head(absl::string_view text, uint32_t lines) {
   size_t end = 0;
@@ -75,7 +113,11 @@ void WriteCollectors(const Snapshot& snapshot, absl::string_view prefix, MonoTim
 void LabelText::Add(absl::string_view name, absl::string_view value) {
   if (!text_.empty()) text_.push_back(',');
   absl::StrAppend(&text_, name, "=\"");
-  AppendEscaped(&text_, value, true);
+  if (value.size() <= kLongestLabel && IsAscii(value)) {
+    AppendEscaped(&text_, value, true);
+  } else {
+    AppendEscaped(&text_, OnlyText(value), true);
+  }
   text_.push_back('"');
 }
 

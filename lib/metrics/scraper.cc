@@ -80,7 +80,9 @@ void Scraper::Shared::Run() {
 Scraper::Scraper(std::shared_ptr<Collector> collector, Options options)
     : shared_(std::make_shared<Shared>(std::move(collector), options)) {}
 
-Scraper::~Scraper() { Stop(std::chrono::seconds(2)); }
+Scraper::~Scraper() {
+  if (thread_.joinable()) Stop(std::chrono::seconds(2));
+}
 
 void Scraper::Scrape(MonoTime deadline, Done done) {
   std::unique_lock<std::mutex> lock(shared_->mutex);
