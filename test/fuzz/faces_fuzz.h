@@ -8,8 +8,10 @@
 #include <string>
 
 #include "agent/config.h"
+#include "agent/config_queries.h"
 #include "lib/http/server.h"
 #include "lib/metrics/metrics.h"
+#include "lib/metrics/scraper.h"
 #include "lib/rpc/address.h"
 #include "lib/rpc/convert.h"
 #include "mainstay/v1/config.pb.h"
@@ -32,6 +34,33 @@ inline void FuzzYaml(const std::string& text) {
       agent::LoadConfigText(agent::PrintConfig(c.config, &c.origin), "again", {}, nullptr);
   if (!again.ok() || !agent::Compare(c.config, again.config).empty())
     FacesFuzzFail("printed, it reads back differently", text);
+}
+
+// A file of own queries: no exception, no name that spoils an answer; and the two headers of a scrape.
+inline void FuzzQueries(const std::string& text) {
+  const agent::LoadedQueries q = agent::LoadQueriesText(text, "fuzz", "x_");
+  if (q.problems.size() > 21 || (!q.ok() && !q.queries.empty()))
+    FacesFuzzFail("queries with problems are used", text);
+  for (const auto& problem : q.problems) {
+    if (problem.size() > 1024) FacesFuzzFail("a problem of more than 1 KiB", text);
+  }
+  for (const auto& query : q.queries) {
+    if (query.sql.empty() || query.sql.size() > engine::postgres::kMaxQueryBytes)
+      FacesFuzzFail("no statement", text);
+    for (const auto& column : query.columns) {
+      const bool label = column.use == engine::postgres::QueryUse::kLabel;
+      if (column.use == engine::postgres::QueryUse::kDiscard) continue;
+      if (!(label ? engine::postgres::IsLabelName(column.name) : engine::postgres::IsMetricName(column.name)))
+        FacesFuzzFail("a name that is none", text);
+    }
+    (void)engine::postgres::Includes(query.versions, 150004);
+  }
+  (void)engine::postgres::ParseGoDuration(text);
+  (void)engine::postgres::ParseNumbers(text);
+  const MonoTime now = MonoTime::FromNanos(1'000'000'000);
+  const MonoTime deadline = metrics::ScrapeDeadline(text, now, std::chrono::milliseconds(850));
+  if (deadline < now || deadline > now + std::chrono::milliseconds(850))
+    FacesFuzzFail("a deadline out of bounds", text);
 }
 
 inline void FuzzTarget(const std::string& text) {

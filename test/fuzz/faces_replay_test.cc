@@ -53,6 +53,14 @@ TEST(FacesFuzz, Targets) {
   for (int i = 0; i < 20000; ++i) FuzzTarget(Mutate(corpus[rng() % corpus.size()], kWords, rng));
 }
 
+TEST(FacesFuzz, Queries) {
+  const std::vector<std::string> corpus = Corpus("queries");
+  ASSERT_FALSE(corpus.empty());
+  for (const std::string& seed : corpus) FuzzQueries(seed);
+  std::mt19937 rng(4);
+  for (int i = 0; i < 1000; ++i) FuzzQueries(Mutate(corpus[rng() % corpus.size()], kWords, rng));
+}
+
 TEST(FacesFuzz, Messages) {
   const std::vector<std::string> corpus = Corpus("convert");
   ASSERT_FALSE(corpus.empty());
