@@ -26,7 +26,7 @@ struct Head {
 // The next piece up to `end`; false when there is none.
 bool Take(absl::string_view* rest, char end, absl::string_view* out) {
   const size_t at = rest->find(end);
-  if (at == absl::string_view::npos || at > kMaxHead) return false;
+  if (at > kMaxHead) return false;  // or there is none
   *out = rest->substr(0, at);
   rest->remove_prefix(at + 1);
   return true;
@@ -189,7 +189,7 @@ void PgStderrParser::Foreign(const Sink& sink) {
   absl::string_view rest = line_;
   absl::string_view keyword;
   const size_t bracket = rest.find("] ");
-  if (bracket != absl::string_view::npos && bracket < 100) rest.remove_prefix(bracket + 2);
+  if (bracket < 100) rest.remove_prefix(bracket + 2);
   const bool server = TakeKeyword(&rest, &keyword);
   HeadText* sub =
       server && have_ && foreign_ && !record_.severity.empty() ? FieldOf(keyword, &record_) : nullptr;
