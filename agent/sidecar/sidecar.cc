@@ -21,6 +21,7 @@
 #include "agent/sidecar/incarnation.h"
 #include "agent/sidecar/log_relay.h"
 #include "agent/sidecar/loop.h"
+#include "agent/sidecar/metrics.h"
 #include "agent/sidecar/port.h"
 #include "agent/sidecar/role_publisher.h"
 #include "agent/sidecar/start_memory.h"
@@ -109,6 +110,7 @@ class Sidecar {
   std::unique_ptr<RpcPeerLink> peers_;
   std::unique_ptr<Driver> driver_;
   std::unique_ptr<AgentPort> port_;
+  std::unique_ptr<DatabaseMetrics> metrics_;
   std::unique_ptr<Faces> faces_;
   std::unique_ptr<StoreWatcher> watcher_;
   bool ending_ = false;
@@ -209,8 +211,9 @@ absl::Status Sidecar::Build() {
       std::make_unique<Driver>(BuildDriverOptions(config_, incarnation_.id()), parts, *std::move(memory));
   driver_->SetReload([this] { return Reload(); });
   port_ = std::make_unique<AgentPort>(&loop_, driver_.get(), [this] { return loop_.turned_at(); });
+  metrics_ = std::make_unique<DatabaseMetrics>(config_);
   absl::StatusOr<std::unique_ptr<Faces>> faces =
-      Faces::Start(io_, config_, port_.get(), &instruments_, audit_, tls);
+      Faces::Start(io_, config_, port_.get(), &instruments_, audit_, tls, metrics_->scraper());
   if (!faces.ok()) return faces.status();
   faces_ = *std::move(faces);
   return absl::OkStatus();
@@ -320,6 +323,7 @@ std::string Sidecar::Reload() {
     Log(mainstay::LogLevel::kError, "agent", "the HTTP port keeps its former rights", {{"error", status}});
   }
   config_watch_.Watch(WatchedFiles(options_.source, config_));
+  metrics_->Configure(config_);
   if (relay_ != nullptr) relay_->Configure(BuildLogRelayOptions(config_));
   driver_->engine_runner().SetProbe(config_.probe_interval, config_.probe_timeout, config_.hung_after);
   election::TagsChanged tags;
@@ -354,6 +358,7 @@ int Sidecar::Finish() {
   faces_.reset();  // no more calls from outside
   driver_->Stop();
   bool all = watcher_->Stop(seconds(1));
+  all = metrics_->Stop(seconds(1)) && all;
   all = fence_->Stop(seconds(1)) && all;
   all = store_worker_->Stop(seconds(1)) && all;
   all = engine_worker_->Stop(seconds(2)) && all;
