@@ -5,6 +5,7 @@ pairs complete, numbers without gaps; the database's log through the shim; a rea
 `test_audit.py --rewrite` writes the examples of docs/AUDIT.md from what was seen.
 """
 import glob
+import http.client
 import json
 import os
 import re
@@ -16,7 +17,7 @@ import unittest
 
 import outputs
 import procs
-from base import BOUND, main, say
+from base import BOUND, KEEP, main, say
 from harness import ADMIN, Cluster, Failure, Member
 from pki import Authority, Secret
 from procs import now_ns
@@ -152,6 +153,10 @@ class Events(Case):
         self.assertEqual(began["actor"]["ip"], "127.0.0.1")
         self.assertEqual(began["reason"], "maintenance of the node")
         p, s = self.standby(c)
+        stranger = http.client.HTTPConnection("127.0.0.1", p.http_port, timeout=10)
+        stranger.request("POST", "/switchover", "{}")
+        self.assertEqual(stranger.getresponse().status, 403)
+        stranger.close()
         p.ctl("pause")
         p.ctl("resume")
         self.assertEqual(self.until("the call", p, action="pause", stage="completed")["actor"]["authn"], "local")
@@ -237,16 +242,14 @@ class Events(Case):
 
     def divergence(self, c, load):
         """The primary writes what nobody gets, and dies: it is rewound."""
-        p, s = self.standby(c)
-        for m in c.members:
-            if m is not p:
-                m.pause_database()
-        # At once, before the primary may count them out; it is on its disk with the switch.
+        p, _ = self.standby(c)
+        for pid in p.database_pids():
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                if b"walsender" in f.read():
+                    os.kill(pid, signal.SIGSTOP)
+        # At once, before the primary may count the others out; it is on its disk with the switch.
         p.superuser("SELECT pg_logical_emit_message(false, 'x', repeat('x', 100000)), pg_switch_wal()")
         p.kill_all()
-        for m in c.members:
-            if m is not p:
-                m.resume_database()
         c.wait_primary(BOUND, other_than=p)
         p.start()
         c.wait_ready(BOUND)
@@ -282,6 +285,11 @@ class Events(Case):
         self.until("told", s, action="agent.stop", stage="completed")
         s.start_agent()
         c.wait_ready(BOUND)
+        s = next(m for m in c.members if m is not p)
+        s.stop()
+        c.wait("it is forgotten", lambda: p.ctl("forget", s.name, check=False).returncode == 0, BOUND, 1)
+        s.start()
+        p, _ = self.standby(c)
         p.shim.signal(signal.SIGTERM)  # as a pod's end
         self.until("told", p, action="pod.end", stage="completed")
         p.shim.popen.wait(30)
@@ -293,6 +301,10 @@ class Events(Case):
         time.sleep(0.3)
         seen, entries = {}, []
         for m in c.members:
+            if KEEP:
+                os.makedirs(KEEP, exist_ok=True)
+                with open(os.path.join(KEEP, f"audit-{m.name}.jsonl"), "wb") as f:
+                    f.write(m.out.text())
             entries += outputs.check(m.out.taken(), whole=True)
         for e in entries:
             if e["schema"] != "mainstay.audit/v1":
@@ -323,8 +335,8 @@ class Page:
     def documented(self):
         """Actions of the table, with the stages that each has."""
         table = {}
-        for line in self.text.splitlines():
-            m = re.match(r"^\| `([a-z_.]+)` \| ([^|]*) \|", line)
+        for line in self.text.split("### Events")[1].split("### Examples")[0].splitlines():
+            m = re.match(r"^\| `([a-z_.-]+)` \| ([^|]*) \|", line)
             if m:
                 table[m.group(1)] = [s.strip() for s in m.group(2).split(",")]
         return table

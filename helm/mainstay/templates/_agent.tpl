@@ -40,6 +40,7 @@ The container. Dict: root, databasePort, mounts (list of what the engine needs b
 - {name: MAINSTAY_NAME, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
 - {name: MAINSTAY_UID, valueFrom: {fieldRef: {fieldPath: metadata.uid}}}
 - {name: MAINSTAY_KUBERNETES_NAMESPACE, valueFrom: {fieldRef: {fieldPath: metadata.namespace}}}
+- {name: NODE_NAME, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
 - {name: POD_IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
 - {name: MAINSTAY_ADVERTISE_PEER, value: "{{ $ip }}:{{ .root.Values.mainstay.ports.grpc }}"}
 - {name: MAINSTAY_ADVERTISE_DATABASE, value: "{{ $ip }}:{{ .databasePort }}"}
