@@ -69,6 +69,9 @@ void WriteMembers(const rpc::StatusView& v, MonoTime now, metrics::Writer& w) {
   for (const auto& m : v.members) {
     if (m.lag_bytes) w.Sample({{"member", m.name}}, static_cast<double>(*m.lag_bytes));
   }
+  w.Family("mainstay_member_voter", Type::kGauge,
+           "1 while the record names this member as one whose acknowledgement may be needed (the sync set).");
+  for (const auto& m : v.members) w.Sample({{"member", m.name}}, m.voter ? 1 : 0);
   w.Family("mainstay_member_sync", Type::kGauge,
            "1 when the primary waits for this member's acknowledgement.");
   for (const auto& m : v.members) w.Sample({{"member", m.name}}, m.sync ? 1 : 0);
@@ -146,6 +149,12 @@ void WriteViewMetrics(const rpc::StatusView& v, MonoTime now, metrics::Writer& w
   Gauge(w, "mainstay_database_timeline", "Timeline of this member's database.", v.database.timeline);
   Gauge(w, "mainstay_database_position_bytes", "End of this member's log.",
         static_cast<double>(v.database.offset));
+  w.Family(
+      "mainstay_lost_log_bytes_total", Type::kCounter,
+      "Log that was written to this member's database and is in nobody else's: thrown away when it rejoined "
+      "after a failover. Of acknowledged writes only with durability async, or a failover that accepted "
+      "loss.");
+  w.Sample(static_cast<double>(v.database.lost_bytes));
   WriteLock(v, now, w);
   States(w, "mainstay_durability", "Durability in force; 1 for the current one.", "mode", kDurabilities,
          v.durability.in_force);

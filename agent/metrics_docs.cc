@@ -29,6 +29,8 @@ rpc::StatusView Sample() {
 metrics::AgentInstruments SampleInstruments() {
   metrics::AgentInstruments out;
   out.ForEachCounter([](metrics::CounterBy& c) { c.Add({}); });
+  out.phase_seconds.Observe("replica", Duration::zero());
+  out.operation_seconds.Observe("promote", Duration::zero());
   return out;
 }
 

@@ -113,8 +113,12 @@ void Driver::Take(const Event& event) {
   // sent.
   const MonoTime now = parts_.loop->Now();
   const bool led = state_.lead;
+  const auto phase = state_.phase;
+  const MonoTime phase_since = state_.phase_since;
   election::Result result = election::Step(std::move(state_), event, now);
   state_ = std::move(result.state);
+  if (phase != state_.phase && !phase_since.is_past())
+    parts_.instruments->phase_seconds.Observe(election::ToString(phase), now - phase_since);
   peers_.Learn(state_);
   Execute(std::move(result.actions));
   const bool given_up = state_.store.id != 0 && state_.store.purpose == election::Purpose::kRelease;

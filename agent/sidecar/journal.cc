@@ -330,6 +330,7 @@ void Journal::EngineEnded(const election::State& state, const election::EngineDo
     return;
   }
   instruments_->engine_operations.Add({ToString(done.op), done.ok ? "ok" : "failed"});
+  instruments_->operation_seconds.Observe(ToString(done.op), took);
   if (done.op == EngineOp::kStop && state.phase == election::Phase::kHandover)
     instruments_->switchover_seconds.Observe(took);
   Log(done.ok ? LogLevel::kInfo : LogLevel::kWarn, "engine", done.ok ? "end" : "failed",

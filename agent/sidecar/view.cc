@@ -179,6 +179,7 @@ rpc::DatabaseView Database(const State& s, const engine::Details& details) {
   db.version = details.version;
   db.offset = s.db.offset;
   db.replay_offset = details.replay_offset;
+  db.lost_bytes = details.lost_bytes;
   db.timeline = s.db.timeline;
   db.streaming_from = s.db.streaming_from;
   db.activity = details.activity;

@@ -32,7 +32,8 @@ struct Details {
   std::vector<std::string> pending_restart;  // parameters that wait for a restart
   std::string activity;                      // "cloning from a: 45 % of 1.2 GB", "" when nothing runs
   uint64_t replay_offset = 0;
-  int64_t start_unix_ms = 0;  // when the database process started
+  uint64_t lost_bytes = 0;  // log that was written here and thrown away for a rejoin, since the agent started
+  int64_t start_unix_ms = 0;     // when the database process started
   int64_t replayed_unix_ms = 0;  // standby: commit of the last transaction that was replayed; 0: none
   bool replay_paused = false;
   struct Replica {

@@ -166,6 +166,16 @@ void Histogram::WriteSamples(Writer& w, const Labels& labels) const {
   w.SampleWithSuffix("_count", labels, static_cast<double>(count_));
 }
 
+void HistogramBy::Observe(const std::string& value, Duration d) {
+  const bool room = by_.size() < kMaxValues || by_.count(value) > 0;
+  by_.try_emplace(room ? value : "other", bounds_).first->second.Observe(d);
+}
+
+void HistogramBy::Write(Writer& w, absl::string_view name, absl::string_view help) const {
+  w.Family(name, Type::kHistogram, help);
+  for (const auto& [value, histogram] : by_) histogram.WriteSamples(w, {{label_, value}});
+}
+
 void AgentInstruments::Write(Writer& w) const {
   renew_seconds.Write(w, "mainstay_lease_renew_duration_seconds", "How long a renewal of the lock took.");
   renew_failures.Write(w, "mainstay_lease_renew_failures_total",
@@ -186,6 +196,12 @@ void AgentInstruments::Write(Writer& w) const {
                            "From the request of a switchover to its end.");
   probe_seconds.Write(w, "mainstay_probe_duration_seconds", "How long a probe of the database took.");
   engine_operations.Write(w, "mainstay_engine_operations_total", "Operations on the database.");
+  operation_seconds.Write(w, "mainstay_engine_operation_duration_seconds",
+                          "How long operations on the database took that were not superseded.");
+  phase_seconds.Write(
+      w, "mainstay_phase_duration_seconds",
+      "How long the state machine was in a phase, told when it left it: freezing, acquiring and "
+      "opening make a failover.");
   decisions.Write(w, "mainstay_decisions_total", "Decisions by row of the state machine's table.");
   peer_calls.Write(w, "mainstay_peer_calls_total", "Calls to the agents of the other members.");
   admin_calls.Write(w, "mainstay_admin_calls_total", "Administrators' calls that this member answered.");

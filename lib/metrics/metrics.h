@@ -89,6 +89,21 @@ class Histogram {
   double sum_ = 0;
 };
 
+// One histogram for each value of a label; at most kMaxValues (more are observed under "other").
+class HistogramBy {
+ public:
+  static constexpr size_t kMaxValues = 32;
+  HistogramBy(std::string label, std::vector<double> bounds)
+      : label_(std::move(label)), bounds_(std::move(bounds)) {}
+  void Observe(const std::string& value, Duration d);
+  void Write(Writer& w, absl::string_view name, absl::string_view help) const;
+
+ private:
+  std::string label_;
+  std::vector<double> bounds_;
+  std::map<std::string, Histogram> by_;
+};
+
 // What the agent counts itself (research: kubernetes.md 5.4). The driver calls the methods, agent/faces
 // prints them. Loop only.
 struct AgentInstruments {
@@ -103,6 +118,9 @@ struct AgentInstruments {
   Histogram switchover_seconds{{0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10}};
   Histogram probe_seconds{{0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5}};
   CounterBy engine_operations{{"operation", "outcome"}};
+  // What a failover is made of: how long the state machine was in each phase, and each operation took.
+  HistogramBy phase_seconds{"phase", {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}};
+  HistogramBy operation_seconds{"operation", {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30}};
   CounterBy decisions{{"row"}};
   CounterBy peer_calls{{"call", "outcome"}};  // report | freeze | promise; ok | unavailable | timeout | error
   CounterBy admin_calls{{"verb", "status"}};

@@ -80,6 +80,7 @@ struct DatabaseView {
   std::string version;
   uint64_t offset = 0;
   uint64_t replay_offset = 0;
+  uint64_t lost_bytes = 0;  // log that was written here and thrown away for a rejoin, since the agent started
   uint32_t timeline = 0;
   election::Name streaming_from;
   std::string activity;

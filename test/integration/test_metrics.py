@@ -393,8 +393,8 @@ class Metrics(unittest.TestCase):
 
 
 class Replicated(unittest.TestCase):
-    def setUp(self):
-        self.c = c = Cluster(2, overrides={
+    def build(self, **options):
+        self.c = c = Cluster(2, **options, overrides={
             "metrics/collect": ["bloat_table", "bloat_btree"],
             "postgresql/parameters": {"shared_buffers": "32MB", "max_wal_size": "256MB", "shared_preload_libraries": "pg_stat_statements",
                                       "archive_mode": "on", "archive_command": "true"}})
@@ -410,6 +410,7 @@ class Replicated(unittest.TestCase):
         return read(get(f"http://127.0.0.1:{member.http_port}/metrics").text)
 
     def test_every_name_of_the_dashboards_and_the_standby(self):
+        self.build()
         with open(os.path.join(ROOT, "test", "metrics", "names.txt"), encoding="utf-8") as f:
             names = [line.strip() for line in f if line.strip() and not line.startswith("#")]
         self.assertGreater(len(names), 60)
@@ -424,6 +425,32 @@ class Replicated(unittest.TestCase):
         self.assertGreater(other["pg_stat_wal_receiver_flushed_lsn"].value(status="streaming"), 0)
         self.assertGreaterEqual(other["pg_replication_lag_seconds"].value(), 0)
         self.assertEqual(other["mainstay_role"].value(role="replica"), 1)
+
+    def test_a_failover_and_what_it_lost(self):
+        self.build(durability="async", profile="fast")
+        old, new = self.primary, self.standby
+        self.assertEqual(self.families(old)["mainstay_lost_log_bytes_total"].value(), 0)
+        new.pause_database()  # it gets no more than what its sockets hold
+        try:
+            old.superuser("CREATE TABLE gone AS SELECT g AS id, repeat('x', 200) AS t FROM generate_series(1, 200000) g", "app")
+            end = int(old.superuser("SELECT pg_current_wal_lsn() - '0/0'"))
+            old.kill_all()
+        finally:
+            new.resume_database()
+        self.c.wait("a takeover", lambda: self.c.announced_primary() is new, 60)
+        f = self.families(new)
+        for phase in ("freezing", "acquiring", "opening"):
+            count = f["mainstay_phase_duration_seconds"].samples.get(("mainstay_phase_duration_seconds_count", (("phase", phase),)), 0)
+            self.assertGreaterEqual(count, 1, phase)
+        took = f["mainstay_engine_operation_duration_seconds"]
+        self.assertGreaterEqual(took.samples[(took.name + "_count", (("operation", "promote"),))], 1)
+        self.assertGreater(f["mainstay_decisions_total"].value(row="takeover") or sum(f["mainstay_decisions_total"].samples.values()), 0)
+        old.start()
+        self.c.wait("the old one streams", lambda: old.name in self.c.standbys_streaming(new), 90)
+        lost = self.c.wait("what was lost is told", lambda: self.families(old)["mainstay_lost_log_bytes_total"].value(), 20)
+        self.assertLess(lost, end)
+        self.assertGreater(lost, 1_000_000)
+        self.assertEqual(self.families(new)["mainstay_lost_log_bytes_total"].value(), 0)
 
     def all_of(self, names):
         have = self.families(self.primary)

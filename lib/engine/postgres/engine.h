@@ -11,6 +11,7 @@
 #ifndef MAINSTAY_LIB_ENGINE_POSTGRES_ENGINE_H_
 #define MAINSTAY_LIB_ENGINE_POSTGRES_ENGINE_H_
 
+#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -158,6 +159,7 @@ class PostgresEngine : public Engine {
   // follow.cc, rejoin.cc, clone.cc
   absl::Status FollowRunning(Connection* session, const Target& target, const LeaderFacts& facts,
                              MonoTime deadline);
+  void CountLost(uint32_t timeline, uint64_t end, uint64_t bytes);
   absl::Status Attach(const Target& target, MonoTime deadline);
   absl::Status StartAttached(const Target& target, MonoTime deadline);
   absl::Status FollowStopped(Connection* session, const Target& target, const LeaderFacts& facts,
@@ -166,7 +168,8 @@ class PostgresEngine : public Engine {
                       MonoTime deadline);
   absl::Status RewindOnce(const Target& target, bool* touched, MonoTime deadline);
   absl::Status Clone(Connection* session, const Target& target, const LeaderFacts& facts, MonoTime deadline);
-  absl::Status CloneInto(Connection* session, const Target& target, const LeaderFacts& facts, MonoTime deadline);
+  absl::Status CloneInto(Connection* session, const Target& target, const LeaderFacts& facts,
+                         MonoTime deadline);
   // Does `work` and tells of its begin and its end (Options::told).
   absl::Status Told(const char* action, const Target& target, const std::function<absl::Status()>& work);
   absl::Status RunBasebackup(const Target& target, MonoTime deadline);
@@ -212,6 +215,8 @@ class PostgresEngine : public Engine {
   std::vector<election::Member> peers_;  // of the last operation that named them
   int binary_major_ = 0;
   uint64_t last_offset_ = 0;
+  std::pair<uint32_t, uint64_t> lost_at_{0, 0};  // where the data ended that were thrown away last
+  std::atomic<uint64_t> lost_bytes_{0};
   std::vector<election::Standby> last_standbys_;  // that a primary told of, under last_standbys_epoch_
   election::Epoch last_standbys_epoch_ = 0;
   uint32_t last_timeline_ = 0;

@@ -104,6 +104,13 @@ absl::Status PostgresEngine::StartAttached(const Target& target, MonoTime deadli
   return absl::OkStatus();
 }
 
+// Once for the same end of the same data, however often a rewind is tried again.
+void PostgresEngine::CountLost(uint32_t timeline, uint64_t end, uint64_t bytes) {
+  if (lost_at_ == std::make_pair(timeline, end)) return;
+  lost_at_ = {timeline, end};
+  lost_bytes_ += bytes;
+}
+
 absl::Status PostgresEngine::FollowRunning(Connection* session, const Target& target,
                                            const LeaderFacts& facts, MonoTime deadline) {
   const bool same = role_known_ && role_.leader == target.member.name && !role_.primary_conninfo.empty();
@@ -119,7 +126,10 @@ absl::Status PostgresEngine::FollowRunning(Connection* session, const Target& ta
   MAINSTAY_ASSIGN_OR_RETURN(const Rows rows,
                             session->Query("SELECT pg_catalog.pg_current_wal_flush_lsn()", {}, deadline));
   const Ancestry ancestry = Compare(facts.lineage, rows.lsn(0, 0), timeline, at.offset);
-  if (!ancestry.ancestor) return Rejoin(session, target, facts, ancestry.why, deadline);
+  if (!ancestry.ancestor) {
+    CountLost(timeline, at.offset, ancestry.beyond);
+    return Rejoin(session, target, facts, ancestry.why, deadline);
+  }
   MAINSTAY_RETURN_IF_ERROR(Remove(dir_.In(kFreshFile)));
   MAINSTAY_RETURN_IF_ERROR(EnsureSlotAtLeader(session, deadline));
   return Attach(target, deadline);

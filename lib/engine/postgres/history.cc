@@ -47,14 +47,18 @@ absl::StatusOr<Lineage> ParseHistory(uint32_t current, absl::string_view text) {
 Ancestry Compare(const Lineage& leader, uint64_t leader_end, uint32_t timeline, uint64_t end) {
   if (timeline == leader.current) {
     if (end <= leader_end) return {true, ""};
-    return {false, absl::StrCat("these data end at ", FormatLsn(end), " on timeline ", timeline,
-                                ", the leader's at ", FormatLsn(leader_end))};
+    return {false,
+            absl::StrCat("these data end at ", FormatLsn(end), " on timeline ", timeline,
+                         ", the leader's at ", FormatLsn(leader_end)),
+            end - leader_end};
   }
   for (const TimelineEnd& a : leader.ancestors) {
     if (a.timeline != timeline) continue;
     if (end <= a.end) return {true, ""};
-    return {false, absl::StrCat("the leader left timeline ", timeline, " at ", FormatLsn(a.end),
-                                ", these data go on to ", FormatLsn(end))};
+    return {false,
+            absl::StrCat("the leader left timeline ", timeline, " at ", FormatLsn(a.end),
+                         ", these data go on to ", FormatLsn(end)),
+            end - a.end};
   }
   return {false, absl::StrCat("timeline ", timeline,
                               " of these data is not among the ancestors of the leader's timeline ",

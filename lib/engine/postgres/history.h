@@ -34,6 +34,7 @@ absl::StatusOr<Lineage> ParseHistory(uint32_t current, absl::string_view text);
 struct Ancestry {
   bool ancestor = false;  // the data are a prefix of the leader's: they can simply follow
   std::string why;        // when not: where they part, for people
+  uint64_t beyond = 0;    // bytes of these data that the leader does not have; 0 also when that is not known
 };
 // Do data on `timeline` that end at `end` lie on the leader's line, whose own log ends at `leader_end`?
 // A log that ends exactly where its timeline was left is a prefix. One that is longer than the leader's own,
