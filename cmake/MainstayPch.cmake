@@ -4,9 +4,10 @@
 #
 #   mainstay_use_pch(mainstay_election rooms)    after the target has its sources; `tests` adds GoogleTest
 #
-# g++ refuses a precompiled header that was made with other options (-fPIC against -fPIE, -O1 against -O2): a target with options
-# of its own must not use it.
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug" AND NOT MAINSTAY_SANITIZE)
+# g++ refuses a precompiled header that was made with other options (-fPIC against -fPIE), and crashes with one of another -O level:
+# a target with options of its own must not use it, and there is none where the rooms are compiled at another level than -O2.
+string(TOUPPER "${CMAKE_BUILD_TYPE}" type)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${type}}" MATCHES "-O2" AND NOT MAINSTAY_SANITIZE)
   option(MAINSTAY_PCH "Precompiled headers" ON)
 else()
   option(MAINSTAY_PCH "Precompiled headers" OFF)

@@ -249,6 +249,20 @@ void Driver::OnShim(const ShimFacts& facts, bool other_shim) {
   engine_.OnShim(facts);
 }
 
+// A second before another shim could tell. The last backends may have microseconds to live, in which one
+// could acknowledge a write: with a sync set that is safe, because nobody takes over before enough of the
+// voters are frozen. Without one it is not taken for evidence: the next shim, or the deadline, proves the
+// end.
+void Driver::OnShimEnded() {
+  if (state_.view == nullptr || state_.view->durability == election::Durability::kAsync ||
+      state_.view->voters.empty())
+    return;
+  DatabaseExit exit;
+  exit.at = parts_.loop->Now();
+  exit.detail = "its shim was killed, and the kernel kills the database with it";
+  OnExit(exit);
+}
+
 // The container of the database was told to end, usually with its pod: positive evidence, seconds before the
 // database stops. The shim leaves time for a handover (--term-wait). When another shim comes in its place it
 // was the container alone, and this member takes part again.

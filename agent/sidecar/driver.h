@@ -71,6 +71,7 @@ class Driver : public FenceSink {
   void OnArmed(MonoTime until, election::Epoch epoch) override;
   void OnExit(const DatabaseExit& exit) override;
   void OnShim(const ShimFacts& facts, bool other_shim) override;
+  void OnShimEnded() override;
 
   // Of AgentPort, already on the loop.
   void Submit(const rpc::AdminCommand& command, std::function<void(rpc::AdminAnswer)> done);

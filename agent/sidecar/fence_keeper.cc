@@ -79,6 +79,10 @@ void FenceKeeper::Told(const shim::FenceEvent& event) {
     Log(LogLevel::kWarn, "shim", "connection lost", {{"why", lost->why}});
     facts_.connected = false;
     sink_->OnShim(facts_, false);
+    loop_->Post([this] { Turn(); });  // looks whether it ended
+  } else if (const auto* ended = std::get_if<shim::Ended>(&event)) {
+    Log(LogLevel::kWarn, "shim", "the shim has ended", {{"with_its_database", ended->namespaced}});
+    if (ended->namespaced && !facts_.ending) sink_->OnShimEnded();
   } else if (const auto* armed = std::get_if<shim::Armed>(&event)) {
     facts_.armed_until = armed->until;
     sink_->OnArmed(armed->until, armed->epoch);

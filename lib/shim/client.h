@@ -216,11 +216,18 @@ struct Connected {
 struct Disconnected {
   std::string why;
 };  // the fence's state is unknown from here on; the shim still holds its deadline
-using FenceEvent = std::variant<Connected, Disconnected, Armed, Refused, Exited, Fenced, Terminating>;
+// After Disconnected, once: nobody listens at the socket any more, so the shim that was connected has ended.
+// Where it was PID 1 of its namespace (`namespaced`) the kernel ends every process of its database with it
+// (pid_namespaces(7)); told as the kernel begins to, a moment before the last one is gone.
+struct Ended {
+  bool namespaced = false;
+};
+using FenceEvent = std::variant<Connected, Disconnected, Armed, Refused, Exited, Fenced, Terminating, Ended>;
 
 // Never blocks: a unix socket that is full counts as a lost connection. One thread.
-// Use: watch fd() for reading; call OnReadable() when readable and at least every reconnect interval (it
-// reconnects when needed, at most every 200 ms); fd() may change after either call, -1 = not connected.
+// Use: watch fd() for reading; call OnReadable() when readable, soon after a Disconnected and then at least
+// every reconnect interval (it reconnects when needed, at most every 200 ms after a loss); fd() may change
+// after either call, -1 = not connected.
 class FenceLink {
  public:
   explicit FenceLink(std::string socket_path, const Clock& clock = BootClock());

@@ -44,6 +44,7 @@ absl::Status Broken(const char* what, const std::string& detail) {
 
 absl::Status Connection::Open(const std::string& path) {
   Close();
+  refused_ = false;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.size() >= sizeof address.sun_path)
@@ -52,6 +53,7 @@ absl::Status Connection::Open(const std::string& path) {
   fd_ = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd_ < 0) return Broken("socket", strerror(errno));
   if (connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
+    refused_ = errno == ECONNREFUSED;
     const std::string why = strerror(errno);
     Close();
     return Broken("cannot connect to", absl::StrCat(path, ": ", why));

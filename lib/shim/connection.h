@@ -34,6 +34,8 @@ class Connection {
   absl::Status Open(const std::string& path);
   void Close();
   int fd() const { return fd_; }
+  // The last Open failed because nobody listens at the socket any more: whoever did has ended.
+  bool refused() const { return refused_; }
 
   // kUnavailable: broken (the frame was not delivered), or the shim does not read.
   absl::Status Send(wire::Verb verb, uint32_t seq, const void* payload, size_t size);
@@ -43,6 +45,7 @@ class Connection {
 
  private:
   int fd_ = -1;
+  bool refused_ = false;
 };
 
 // The shim's refusal as a Status that RefusalCode can read; OK for kOk.

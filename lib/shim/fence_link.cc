@@ -1,3 +1,4 @@
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -39,8 +40,18 @@ class FenceLink::Impl {
   void Lost(const absl::Status& why, std::vector<FenceEvent>* out) {
     connection.Close();
     // Told once; nobody was told of a connection that never came to be.
-    if (told) out->push_back(Disconnected{std::string(why.message())});
+    if (told) {
+      out->push_back(Disconnected{std::string(why.message())});
+      next_try = MonoTime();  // at once: whether anybody still listens there tells much
+      lost_mode = mode;
+    }
     told = false;
+  }
+
+  void SeeEnd(std::vector<FenceEvent>* out) {
+    if (!lost_mode.has_value() || !connection.refused()) return;
+    out->push_back(Ended{*lost_mode != wire::Mode::kSession});
+    lost_mode.reset();
   }
 
   absl::Status OnReply(const Frame& frame, std::vector<FenceEvent>* out) {
@@ -53,6 +64,8 @@ class FenceLink::Impl {
         wire::State state;
         if (!frame.As(&state)) return absl::InternalError("shim: malformed state");
         told = true;
+        mode = state.mode;
+        lost_mode.reset();
         out->push_back(Connected{FromWire(state)});
         return absl::OkStatus();
       }
@@ -105,6 +118,8 @@ class FenceLink::Impl {
   Connection connection;
   uint32_t count = 0;
   bool told = false;  // Connected was reported
+  wire::Mode mode = wire::Mode::kSession;
+  std::optional<wire::Mode> lost_mode;  // of the shim that was lost and not heard of since
   MonoTime next_try;
 };
 
@@ -132,6 +147,7 @@ std::vector<FenceEvent> FenceLink::OnReadable() {
     const absl::Status status = impl_->TryConnect();
     if (!status.ok()) {
       impl_->Lost(status, &out);
+      impl_->SeeEnd(&out);
       return out;
     }
   }

@@ -285,6 +285,21 @@ TEST_F(ShimTest, FenceLinkTellsOfTheLossAndComesBack) {
   EXPECT_TRUE(Await<Connected>(&link, seconds(5)).has_value());
 }
 
+// Killed, not told to end: the socket refuses at once, long before another shim is there to tell.
+TEST_F(ShimTest, FenceLinkTellsThatTheShimWasKilled) {
+  FenceLink link(Socket());
+  const auto connected = Await<Connected>(&link, seconds(5));
+  ASSERT_TRUE(connected.has_value());
+  Stop();
+  ASSERT_TRUE(Await<Disconnected>(&link, seconds(2)).has_value());
+  const auto ended = Await<Ended>(&link, seconds(2));
+  ASSERT_TRUE(ended.has_value());
+  EXPECT_EQ(ended->namespaced, connected->state.mode != wire::Mode::kSession);
+  EXPECT_FALSE(Await<Ended>(&link, milliseconds(500)).has_value()) << "told once";
+  Spawn();
+  EXPECT_TRUE(Await<Connected>(&link, seconds(5)).has_value());
+}
+
 TEST_F(ShimTest, FenceLinkSeesTermination) {
   FenceLink link(Socket());
   Client client(Socket());

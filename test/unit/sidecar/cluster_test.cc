@@ -113,6 +113,34 @@ TEST(Cluster, DatabaseCrashFailsOverOnTheShimsEvidence) {
   ASSERT_TRUE(c.WaitConverged(3, seconds(60))) << c.Dump();
 }
 
+// A second before the next shim could tell.
+TEST(Cluster, AKilledShimFailsOverBeforeTheNextOneIsThere) {
+  SimCluster c({});
+  c.StartAll();
+  ASSERT_TRUE(c.WaitConverged(3, seconds(60))) << c.Dump();
+  c.Load(seconds(2));
+  const Name first = c.Primary();
+  c.node(first).fence->End();
+  const auto took = c.WaitPrimary(seconds(20), first);
+  ASSERT_TRUE(took.has_value()) << c.Dump();
+  EXPECT_LE(*took, milliseconds(500)) << c.Dump();
+  EXPECT_TRUE(c.HasAll(c.Primary()));
+  c.node(first).fence->ComeBack();
+  ASSERT_TRUE(c.WaitConverged(3, seconds(60))) << c.Dump();
+}
+
+// Without a sync set a backend could acknowledge a write after the evidence: nobody is told then.
+TEST(Cluster, AKilledShimIsNoEvidenceWithoutASyncSet) {
+  SimCluster c({.durability = election::Durability::kAsync});
+  c.StartAll();
+  ASSERT_TRUE(c.WaitConverged(3, seconds(60))) << c.Dump();
+  const Name first = c.Primary();
+  c.node(first).fence->End();
+  EXPECT_FALSE(c.WaitPrimary(milliseconds(700), first).has_value()) << c.Dump();
+  c.node(first).fence->ComeBack();
+  ASSERT_TRUE(c.WaitConverged(3, seconds(60))) << c.Dump();
+}
+
 TEST(Cluster, AloneDatabaseCrashIsReopenedInPlace) {
   SimCluster c({.members = 1});
   c.StartAll();

@@ -62,12 +62,20 @@ class SimFence : public FencePort {
     sink_->OnShim({connected, world_->Running(name_), ending_, until_}, false);
     if (connected && until_ > loop_->Now()) sink_->OnArmed(until_, epoch_);
   }
+  // The shim was killed, and the kernel killed the database with it; no other shim is there yet.
+  void End() {
+    world_->Kill(name_);
+    connected_ = false;
+    sink_->OnShim({false, false, false, until_}, false);
+    sink_->OnShimEnded();
+  }
   // The container's end: SIGTERM to the shim. `other`: a new shim in its place.
   void TellEnding() {
     ending_ = true;
     sink_->OnShim({connected_, world_->Running(name_), true, until_}, false);
   }
   void ComeBack() {
+    connected_ = true;
     ending_ = false;
     until_ = MonoTime();
     sink_->OnShim({true, world_->Running(name_), false, until_}, true);
