@@ -50,7 +50,8 @@ class FenceSink {
   // Connected (again), lost, or other facts. `other_shim`: not the one of before, so its database is another
   // one, too.
   virtual void OnShim(const ShimFacts& facts, bool other_shim) = 0;
-  // The shim was killed and was PID 1 of its namespace: the kernel kills the database with it, within moments.
+  // The shim was killed and was PID 1 of its namespace: the kernel kills the database with it, within
+  // moments.
   virtual void OnShimEnded() = 0;
 };
 
