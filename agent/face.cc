@@ -51,6 +51,17 @@ audit::Event ToEvent(const rpc::CallRecord& call) {
   if (call.command.verb == AdminVerb::kSetDurability) {
     e.request->params.emplace_back("durability", election::ToString(call.command.durability));
   }
+  if (call.authn == "none") {  // HTTP: nobody with a right to it
+    e.stage = audit::Stage::kFailed;
+    e.level = "warn";
+    e.action = "http.denied";
+    e.outcome = audit::Outcome::kFailure;
+    e.reason = "no-right";
+    e.request->params.clear();
+    e.msg = "a request that would change something was refused";
+    e.error = audit::Problem{"DENIED", call.refused};
+    return e;
+  }
   if (call.started) {
     e.stage = audit::Stage::kStarted;
     e.msg = absl::StrCat("an administrator asked for ", e.action);
@@ -93,19 +104,20 @@ class FacesImpl : public Faces {
         port_(port),
         log_(log),
         tls_(tls),
-        metrics_({.loop = &loop,
-                  .instruments = instruments,
-                  .log = log,
-                  .tls = tls,
-                  .scraper = scraper,
-                  .bounds =
-                      [this] {
-                        return metrics::Bounds{config_.metrics.max_family_samples, config_.metrics.max_samples};
-                      },
-                  .more =
-                      [this](const StatusView& view, MonoTime now, metrics::Writer& w) {
-                        if (config_.http.patroni_metrics) patroni::WriteMetrics(FactsOf(view, now), w);
-                      }}),
+        metrics_(
+            {.loop = &loop,
+             .instruments = instruments,
+             .log = log,
+             .tls = tls,
+             .scraper = scraper,
+             .bounds =
+                 [this] {
+                   return metrics::Bounds{config_.metrics.max_family_samples, config_.metrics.max_samples};
+                 },
+             .more =
+                 [this](const StatusView& view, MonoTime now, metrics::Writer& w) {
+                   if (config_.http.patroni_metrics) patroni::WriteMetrics(FactsOf(view, now), w);
+                 }}),
         changes_({.loop = &loop,
                   .port = port,
                   .audit = AuditSink(),
@@ -329,7 +341,8 @@ absl::StatusOr<std::shared_ptr<rpc::TlsFiles>> OpenTls(const Config& config) {
 
 absl::StatusOr<std::unique_ptr<Faces>> Faces::Start(boost::asio::io_context& loop, const Config& config,
                                                     Port* port, const metrics::AgentInstruments* instruments,
-                                                    audit::Log* log, std::shared_ptr<rpc::TlsFiles> tls,
+                                                    audit::Log* log,
+                                                    const std::shared_ptr<rpc::TlsFiles>& tls,
                                                     metrics::Scraper* scraper) {
   auto faces = std::make_unique<FacesImpl>(loop, config, port, instruments, log, tls, scraper);
   if (absl::Status status = faces->Listen(); !status.ok()) return status;

@@ -40,7 +40,7 @@ class Faces {
                                                       Port* port,
                                                       const metrics::AgentInstruments* instruments,
                                                       audit::Log* log,
-                                                      std::shared_ptr<rpc::TlsFiles> tls = nullptr,
+                                                      const std::shared_ptr<rpc::TlsFiles>& tls = nullptr,
                                                       metrics::Scraper* scraper = nullptr);
   virtual ~Faces() = default;
   virtual std::string grpc_address() const = 0;  // with the real ports

@@ -34,9 +34,22 @@ std::string GrpcPeer(const std::string& peer) {
 
 }  // namespace
 
-HttpChanges::HttpChanges(Parts parts) : parts_(std::move(parts)), forward_(parts_.tls) {}
+HttpChanges::HttpChanges(Parts parts) : parts_(std::move(parts)), forward_(parts_.tls) {
+  gate_->loop = parts_.loop;
+}
 
-HttpChanges::~HttpChanges() { *alive_ = false; }
+HttpChanges::~HttpChanges() {
+  std::lock_guard lock(gate_->mu);
+  gate_->loop = nullptr;
+}
+
+// A thread that still holds the gate keeps it from expiring.
+bool HttpChanges::Gone(const std::weak_ptr<Gate>& gate) {
+  const std::shared_ptr<Gate> held = gate.lock();
+  if (held == nullptr) return true;
+  std::lock_guard lock(held->mu);
+  return held->loop == nullptr;
+}
 
 patroni::Facts HttpChanges::FactsNow(const rpc::StatusView& view) const {
   return {view, *parts_.options, schedules_, BootClock().Now(), UnixMillis()};
@@ -47,20 +60,27 @@ void HttpChanges::Answer(const http::Request& request, http::Reply reply) {
   job->method = absl::StrCat(http::ToString(request.method), " ", request.path);
   job->view = parts_.port->Snapshot();
   if (std::optional<http::Response> refused = access_.Refuse(request, &job->actor)) {
-    if (parts_.audit) {
-      rpc::CallRecord record;
-      record.started = false;
-      record.method = job->method;
-      record.command.peer = GrpcPeer(request.peer);
-      record.refused = absl::StrCat("HTTP ", refused->status, ": ", refused->body);
-      record.authn = "none";
-      parts_.audit(record);
-    }
+    Denied(request, *refused);
     return reply(*std::move(refused));
   }
   job->request = request;
   job->reply = std::move(reply);
   Dispatch(job);
+}
+
+// One line a second at most: whoever knocks all day shall not fill the log.
+void HttpChanges::Denied(const http::Request& request, const http::Response& refused) {
+  uint64_t held = 0;
+  if (!parts_.audit || !denied_.Allow(BootClock().Now(), &held)) return;
+  rpc::CallRecord record;
+  record.started = false;
+  record.method = absl::StrCat(http::ToString(request.method), " ", request.path);
+  record.command.peer = GrpcPeer(request.peer);
+  record.refused =
+      absl::StrCat("HTTP ", refused.status, ": ", absl::StripTrailingAsciiWhitespace(refused.body));
+  if (held > 0) absl::StrAppend(&record.refused, "; ", held, " more since the last line");
+  record.authn = "none";
+  parts_.audit(record);
 }
 
 void HttpChanges::Dispatch(const std::shared_ptr<Job>& job) {
@@ -95,10 +115,10 @@ void HttpChanges::Run(const std::shared_ptr<Job>& job, AdminCommand command, boo
   // The answer may come on any thread, and late: always through the loop, and only while we live. After the
   // step that gave it, so that the view is the new one.
   auto* const loop = parts_.loop;
-  const Answered end = [this, loop, alive = std::weak_ptr<bool>(alive_), record, began,
+  const Answered end = [this, loop, alive = std::weak_ptr<Gate>(gate_), record, began,
                         answered = std::move(answered)](const AdminAnswer& answer) {
     boost::asio::post(*loop, [this, alive, record, began, answered, answer]() mutable {
-      if (alive.expired()) return;
+      if (Gone(alive)) return;
       record.started = false;
       record.answer = answer;
       record.took = BootClock().Now() - began;
@@ -114,7 +134,7 @@ void HttpChanges::Run(const std::shared_ptr<Job>& job, AdminCommand command, boo
 }
 
 void HttpChanges::Hand(const AdminCommand& command, const std::string& to, const std::string& expected,
-                       Answered answered) {
+                       const Answered& answered) {
   const auto view = parts_.port->Snapshot();
   std::string address;
   for (const rpc::MemberView& m : view->members) {

@@ -11,12 +11,14 @@
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "agent/config.h"
 #include "agent/face_access.h"
 #include "agent/patroni_ask.h"
 #include "agent/schedule.h"
+#include "lib/base/log.h"
 #include "lib/http/server.h"
 #include "lib/rpc/admin_forward.h"
 #include "lib/rpc/port.h"
@@ -56,6 +58,7 @@ class HttpChanges {
   using Answered = std::function<void(const rpc::AdminAnswer&)>;
 
   patroni::Facts FactsNow(const rpc::StatusView& view) const;
+  void Denied(const http::Request& request, const http::Response& refused);
   void Dispatch(const std::shared_ptr<Job>& job);
   void Switchover(const std::shared_ptr<Job>& job, bool failover);
   void Switch(const std::shared_ptr<Job>& job, const patroni::SwitchoverAsk& ask);
@@ -69,7 +72,7 @@ class HttpChanges {
   // lines.
   void Run(const std::shared_ptr<Job>& job, rpc::AdminCommand command, bool of_leader, Answered answered);
   void Hand(const rpc::AdminCommand& command, const std::string& to, const std::string& expected,
-            Answered answered);
+            const Answered& answered);
 
   void Keep(Schedules next, std::function<void(const absl::Status&)> done);
   void ArmSchedule();
@@ -85,7 +88,14 @@ class HttpChanges {
   bool saving_ = false;
   std::unique_ptr<boost::asio::steady_timer> timer_;  // only while something is scheduled
   rpc::AdminForward forward_;
-  const std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  LogLimiter denied_{std::chrono::seconds(1)};
+  // How another thread comes back: to the loop, while there is one.
+  struct Gate {
+    std::mutex mu;
+    boost::asio::io_context* loop = nullptr;  // null: we are gone
+  };
+  static bool Gone(const std::weak_ptr<Gate>& gate);
+  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
 };
 
 }  // namespace mainstay::agent

@@ -37,12 +37,14 @@ void HttpChanges::Load() {
 void HttpChanges::Keep(Schedules next, std::function<void(const absl::Status&)> done) {
   if (saving_) return done(absl::UnavailableError("the disk is busy with an earlier change; try again"));
   saving_ = true;
-  auto* const loop = parts_.loop;
-  std::thread([this, loop, alive = std::weak_ptr<bool>(alive_), file = parts_.schedule_file,
-               next = std::move(next), done = std::move(done)]() mutable {
+  std::thread([this, gate = gate_, file = parts_.schedule_file, next = std::move(next),
+               done = std::move(done)]() mutable {
     const absl::Status status = SaveSchedules(file, next);
-    boost::asio::post(*loop, [this, alive, status, next = std::move(next), done = std::move(done)]() mutable {
-      if (alive.expired()) return;
+    std::lock_guard lock(gate->mu);
+    if (gate->loop == nullptr) return;  // the agent ended meanwhile
+    boost::asio::post(*gate->loop, [this, alive = std::weak_ptr<Gate>(gate), status, next = std::move(next),
+                                    done = std::move(done)]() mutable {
+      if (Gone(alive)) return;
       saving_ = false;
       if (status.ok()) schedules_ = std::move(next);
       ArmSchedule();
@@ -59,8 +61,8 @@ void HttpChanges::ArmSchedule() {
   const Duration left = std::chrono::milliseconds(std::max<int64_t>(0, due - UnixMillis()));
   if (timer_ == nullptr) timer_ = std::make_unique<boost::asio::steady_timer>(*parts_.loop);
   timer_->expires_after(std::min(left, kLook));
-  timer_->async_wait([this, alive = std::weak_ptr<bool>(alive_)](const boost::system::error_code& e) {
-    if (!e && !alive.expired()) Due();
+  timer_->async_wait([this, alive = std::weak_ptr<Gate>(gate_)](const boost::system::error_code& e) {
+    if (!e && !Gone(alive)) Due();
   });
 }
 

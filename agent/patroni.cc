@@ -2,6 +2,7 @@
 #include "agent/patroni.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -224,7 +225,7 @@ std::optional<uint64_t> ParseLag(const std::string& text) {
     if (unit != name) continue;
     const double bytes = number * factor;
     if (bytes >= 9.2e18) return INT64_MAX;
-    return static_cast<uint64_t>(bytes + 0.5);
+    return static_cast<uint64_t>(std::round(bytes));
   }
   return std::nullopt;
 }

@@ -48,7 +48,10 @@ Json Shown(const Facts& f, const std::string& key) {
 
 std::optional<bool> Truth(const Json& value) {
   if (value.is_boolean()) return value.get<bool>();
-  if (value.is_number_integer() && (value == 0 || value == 1)) return value == 1;
+  if (value.is_number_integer()) {
+    const auto n = value.get<int64_t>();
+    return n == 0 || n == 1 ? std::optional<bool>(n == 1) : std::nullopt;
+  }
   if (!value.is_string()) return std::nullopt;
   const std::string text = absl::AsciiStrToLower(value.get_ref<const std::string&>());
   if (text == "on" || text == "true" || text == "yes" || text == "1") return true;
