@@ -206,7 +206,7 @@ class Endpoints(ClusterCase):
             log = f.read()
         self.assertNotIn(PASSWORD, log)
         self.assertNotIn(AUTH["Authorization"][6:], log)
-        self.assertRegex(log, r'"rpc":"POST /switchover"')
+        self.assertRegex(log, r'"action":"http.denied"[^\n]*"rpc":"POST /switchover"[^\n]*HTTP 401: no auth header received')
 
     def test_config_is_compare_and_swap(self):
         p = self.c.wait_ready(BOUND)
@@ -278,8 +278,8 @@ class Endpoints(ClusterCase):
         self.assertEqual(call(r, "POST", "/reload", None, AUTH)[0], 202)
         self.c.wait("reads again", lambda: call(r, "GET", "/replica")[0] == 200, BOUND)
         self.assertEqual(call(r, "POST", "/reinitialize", {"force": True}, AUTH)[0], 200)
+        self.c.wait("it serves the new data", lambda: "/replica" in self.codes(r, {"/replica"}), BOUND)
         self.c.wait_ready(BOUND)
-        self.assertEqual(call(r, "GET", "/replica")[0], 200)
 
     # ---- who stands in front ----
     def haproxy(self):
