@@ -69,6 +69,9 @@ class PostgresMetrics : public metrics::Collector {
   const char* prefix() const override { return "pg"; }
 
  private:
+  // A session without an answer for this much longer than its statements may take is given up.
+  static constexpr Duration kGiveUpAfter = std::chrono::seconds(5);
+
   // One statement in one database, and what it told last.
   struct Job {
     const MetricCollector* collector = nullptr;  // null: an own query

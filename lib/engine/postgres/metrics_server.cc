@@ -1,4 +1,6 @@
 // The collectors of the server as a whole: metrics_table.h.
+#include <iterator>
+
 #include "lib/engine/postgres/metrics_parts.h"
 
 namespace mainstay::engine::postgres {
@@ -6,7 +8,97 @@ namespace {
 
 using Use = MetricUse;
 
+constexpr char kLag[] =
+    "CASE WHEN NOT r.standby THEN 0"
+    " WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0"
+    " ELSE GREATEST(0, extract(epoch FROM now() - pg_last_xact_replay_timestamp())) END";
+constexpr char kReplayed[] = "GREATEST(0, extract(epoch FROM now() - pg_last_xact_replay_timestamp()))";
+
 // One row of everything that there is once.
+constexpr MetricColumn kServer[] = {
+    {"conf_load", Use::kHidden, "extract(epoch FROM pg_conf_load_time())"},
+    {"standby", Use::kHidden, "r.standby"},
+    {"pg_replication_is_replica", Use::kGauge, "CASE WHEN r.standby THEN 1 ELSE 0 END",
+     "Indicates if the server is a replica"},
+    {"pg_replication_lag_seconds", Use::kGauge, kLag, "Replication lag behind master in seconds"},
+    {"pg_replication_lag", Use::kGauge, kLag,
+     "Replication lag behind master in seconds (the name of postgres_exporter before 0.12)"},
+    {"pg_replication_last_replay_seconds", Use::kGauge, kReplayed, "Age of last replay in seconds"},
+    {"pg_postmaster_start_time_seconds", Use::kGauge, "extract(epoch FROM pg_postmaster_start_time())",
+     "Time at which postmaster started"},
+    {"pg_txid_current", Use::kGauge, "pg_snapshot_xmax(pg_current_snapshot())",
+     "The next transaction identifier; reading it uses none up"},
+    {"pg_stat_ssl_compression", Use::kGauge, "(SELECT count(*) FROM pg_stat_ssl WHERE compression)",
+     "Sessions whose TLS is compressed", 13, 13},
+    {"pg_stat_ssl_compression", Use::kGauge, "0",
+     "Sessions whose TLS is compressed: none, PostgreSQL 14 and later cannot", 14},
+    // the archiver
+    {"pg_stat_archiver_archived_count", Use::kCounter, "a.archived_count",
+     "Number of WAL files that have been successfully archived"},
+    {"pg_stat_archiver_failed_count", Use::kCounter, "a.failed_count",
+     "Number of failed attempts for archiving WAL files"},
+    {"pg_stat_archiver_last_archive_age", Use::kGauge, "extract(epoch FROM now() - a.last_archived_time)",
+     "Time in seconds since last WAL segment was successfully archived"},
+    // checkpoints: one view until 16, two since 17 (the old names go on)
+    {"pg_stat_bgwriter_checkpoints_timed_total", Use::kCounter, "b.checkpoints_timed",
+     "Number of scheduled checkpoints that have been performed", 13, 16},
+    {"pg_stat_bgwriter_checkpoints_timed_total", Use::kCounter, "k.num_timed",
+     "Number of scheduled checkpoints that have been performed", 17},
+    {"pg_stat_bgwriter_checkpoints_req_total", Use::kCounter, "b.checkpoints_req",
+     "Number of requested checkpoints that have been performed", 13, 16},
+    {"pg_stat_bgwriter_checkpoints_req_total", Use::kCounter, "k.num_requested",
+     "Number of requested checkpoints that have been performed", 17},
+    {"pg_stat_bgwriter_checkpoint_write_time_total", Use::kCounter, "b.checkpoint_write_time",
+     "Milliseconds that checkpoints spent writing files", 13, 16},
+    {"pg_stat_bgwriter_checkpoint_write_time_total", Use::kCounter, "k.write_time",
+     "Milliseconds that checkpoints spent writing files", 17},
+    {"pg_stat_bgwriter_checkpoint_sync_time_total", Use::kCounter, "b.checkpoint_sync_time",
+     "Milliseconds that checkpoints spent synchronizing files", 13, 16},
+    {"pg_stat_bgwriter_checkpoint_sync_time_total", Use::kCounter, "k.sync_time",
+     "Milliseconds that checkpoints spent synchronizing files", 17},
+    {"pg_stat_bgwriter_buffers_checkpoint_total", Use::kCounter, "b.buffers_checkpoint",
+     "Number of buffers written during checkpoints", 13, 16},
+    {"pg_stat_bgwriter_buffers_checkpoint_total", Use::kCounter, "k.buffers_written",
+     "Number of buffers written during checkpoints", 17},
+    {"pg_stat_bgwriter_buffers_clean_total", Use::kCounter, "b.buffers_clean",
+     "Number of buffers written by the background writer"},
+    {"pg_stat_bgwriter_maxwritten_clean_total", Use::kCounter, "b.maxwritten_clean",
+     "Number of times the background writer stopped because it had written too many buffers"},
+    {"pg_stat_bgwriter_buffers_backend_total", Use::kCounter, "b.buffers_backend",
+     "Number of buffers written directly by a backend", 13, 16},
+    {"pg_stat_bgwriter_buffers_backend_total", Use::kCounter,
+     "(SELECT coalesce(sum(writes), 0) FROM pg_stat_io"
+     " WHERE backend_type NOT IN ('checkpointer', 'background writer') AND object = 'relation')",
+     "Number of buffers written directly by a backend (of pg_stat_io)", 17},
+    {"pg_stat_bgwriter_buffers_backend_fsync_total", Use::kCounter, "b.buffers_backend_fsync",
+     "Number of times a backend had to execute its own fsync call", 13, 16},
+    {"pg_stat_bgwriter_buffers_backend_fsync_total", Use::kCounter,
+     "(SELECT coalesce(sum(fsyncs), 0) FROM pg_stat_io"
+     " WHERE backend_type NOT IN ('checkpointer', 'background writer') AND object = 'relation')",
+     "Number of times a backend had to execute its own fsync call (of pg_stat_io)", 17},
+    {"pg_stat_bgwriter_buffers_alloc_total", Use::kCounter, "b.buffers_alloc", "Number of buffers allocated"},
+    {"pg_stat_bgwriter_stats_reset_total", Use::kCounter, "floor(extract(epoch FROM b.stats_reset))",
+     "Time at which these statistics were last reset"},
+    {"pg_stat_checkpointer_num_timed_total", Use::kCounter, "k.num_timed",
+     "Number of scheduled checkpoints due to timeout", 17},
+    {"pg_stat_checkpointer_num_requested_total", Use::kCounter, "k.num_requested",
+     "Number of requested checkpoints that have been performed", 17},
+    {"pg_stat_checkpointer_restartpoints_timed_total", Use::kCounter, "k.restartpoints_timed",
+     "Number of scheduled restartpoints due to timeout or after a failed attempt to perform it", 17},
+    {"pg_stat_checkpointer_restartpoints_req_total", Use::kCounter, "k.restartpoints_req",
+     "Number of requested restartpoints", 17},
+    {"pg_stat_checkpointer_restartpoints_done_total", Use::kCounter, "k.restartpoints_done",
+     "Number of restartpoints that have been performed", 17},
+    {"pg_stat_checkpointer_write_time_total", Use::kCounter, "k.write_time",
+     "Milliseconds that checkpoints and restartpoints spent writing files", 17},
+    {"pg_stat_checkpointer_sync_time_total", Use::kCounter, "k.sync_time",
+     "Milliseconds that checkpoints and restartpoints spent synchronizing files", 17},
+    {"pg_stat_checkpointer_buffers_written_total", Use::kCounter, "k.buffers_written",
+     "Number of buffers written during checkpoints and restartpoints", 17},
+    {"pg_stat_checkpointer_stats_reset_total", Use::kCounter, "floor(extract(epoch FROM k.stats_reset))",
+     "Time at which these statistics were last reset", 17},
+};
+
 MetricCollector Server() {
   MetricCollector c{.name = "server",
                     .about = "replication, archiver, background writer, checkpoints, start",
@@ -15,95 +107,7 @@ MetricCollector Server() {
   c.source_since17 =
       "(SELECT pg_is_in_recovery() AS standby OFFSET 0) r, pg_stat_archiver a, pg_stat_bgwriter b,"
       " pg_stat_checkpointer k";
-  const char* lag =
-      "CASE WHEN NOT r.standby THEN 0"
-      " WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0"
-      " ELSE GREATEST(0, extract(epoch FROM now() - pg_last_xact_replay_timestamp())) END";
-  const char* replayed = "GREATEST(0, extract(epoch FROM now() - pg_last_xact_replay_timestamp()))";
-  c.columns = {
-      {"conf_load", Use::kHidden, "extract(epoch FROM pg_conf_load_time())"},
-      {"standby", Use::kHidden, "r.standby"},
-      {"pg_replication_is_replica", Use::kGauge, "CASE WHEN r.standby THEN 1 ELSE 0 END",
-       "Indicates if the server is a replica"},
-      {"pg_replication_lag_seconds", Use::kGauge, lag, "Replication lag behind master in seconds"},
-      {"pg_replication_lag", Use::kGauge, lag,
-       "Replication lag behind master in seconds (the name of postgres_exporter before 0.12)"},
-      {"pg_replication_last_replay_seconds", Use::kGauge, replayed, "Age of last replay in seconds"},
-      {"pg_postmaster_start_time_seconds", Use::kGauge, "extract(epoch FROM pg_postmaster_start_time())",
-       "Time at which postmaster started"},
-      {"pg_txid_current", Use::kGauge, "pg_snapshot_xmax(pg_current_snapshot())",
-       "The next transaction identifier; reading it uses none up"},
-      {"pg_stat_ssl_compression", Use::kGauge, "(SELECT count(*) FROM pg_stat_ssl WHERE compression)",
-       "Sessions whose TLS is compressed", 13, 13},
-      {"pg_stat_ssl_compression", Use::kGauge, "0",
-       "Sessions whose TLS is compressed: none, PostgreSQL 14 and later cannot", 14},
-      // the archiver
-      {"pg_stat_archiver_archived_count", Use::kCounter, "a.archived_count",
-       "Number of WAL files that have been successfully archived"},
-      {"pg_stat_archiver_failed_count", Use::kCounter, "a.failed_count",
-       "Number of failed attempts for archiving WAL files"},
-      {"pg_stat_archiver_last_archive_age", Use::kGauge, "extract(epoch FROM now() - a.last_archived_time)",
-       "Time in seconds since last WAL segment was successfully archived"},
-      // checkpoints: one view until 16, two since 17 (the old names go on)
-      {"pg_stat_bgwriter_checkpoints_timed_total", Use::kCounter, "b.checkpoints_timed",
-       "Number of scheduled checkpoints that have been performed", 13, 16},
-      {"pg_stat_bgwriter_checkpoints_timed_total", Use::kCounter, "k.num_timed",
-       "Number of scheduled checkpoints that have been performed", 17},
-      {"pg_stat_bgwriter_checkpoints_req_total", Use::kCounter, "b.checkpoints_req",
-       "Number of requested checkpoints that have been performed", 13, 16},
-      {"pg_stat_bgwriter_checkpoints_req_total", Use::kCounter, "k.num_requested",
-       "Number of requested checkpoints that have been performed", 17},
-      {"pg_stat_bgwriter_checkpoint_write_time_total", Use::kCounter, "b.checkpoint_write_time",
-       "Milliseconds that checkpoints spent writing files", 13, 16},
-      {"pg_stat_bgwriter_checkpoint_write_time_total", Use::kCounter, "k.write_time",
-       "Milliseconds that checkpoints spent writing files", 17},
-      {"pg_stat_bgwriter_checkpoint_sync_time_total", Use::kCounter, "b.checkpoint_sync_time",
-       "Milliseconds that checkpoints spent synchronizing files", 13, 16},
-      {"pg_stat_bgwriter_checkpoint_sync_time_total", Use::kCounter, "k.sync_time",
-       "Milliseconds that checkpoints spent synchronizing files", 17},
-      {"pg_stat_bgwriter_buffers_checkpoint_total", Use::kCounter, "b.buffers_checkpoint",
-       "Number of buffers written during checkpoints", 13, 16},
-      {"pg_stat_bgwriter_buffers_checkpoint_total", Use::kCounter, "k.buffers_written",
-       "Number of buffers written during checkpoints", 17},
-      {"pg_stat_bgwriter_buffers_clean_total", Use::kCounter, "b.buffers_clean",
-       "Number of buffers written by the background writer"},
-      {"pg_stat_bgwriter_maxwritten_clean_total", Use::kCounter, "b.maxwritten_clean",
-       "Number of times the background writer stopped because it had written too many buffers"},
-      {"pg_stat_bgwriter_buffers_backend_total", Use::kCounter, "b.buffers_backend",
-       "Number of buffers written directly by a backend", 13, 16},
-      {"pg_stat_bgwriter_buffers_backend_total", Use::kCounter,
-       "(SELECT coalesce(sum(writes), 0) FROM pg_stat_io"
-       " WHERE backend_type NOT IN ('checkpointer', 'background writer') AND object = 'relation')",
-       "Number of buffers written directly by a backend (of pg_stat_io)", 17},
-      {"pg_stat_bgwriter_buffers_backend_fsync_total", Use::kCounter, "b.buffers_backend_fsync",
-       "Number of times a backend had to execute its own fsync call", 13, 16},
-      {"pg_stat_bgwriter_buffers_backend_fsync_total", Use::kCounter,
-       "(SELECT coalesce(sum(fsyncs), 0) FROM pg_stat_io"
-       " WHERE backend_type NOT IN ('checkpointer', 'background writer') AND object = 'relation')",
-       "Number of times a backend had to execute its own fsync call (of pg_stat_io)", 17},
-      {"pg_stat_bgwriter_buffers_alloc_total", Use::kCounter, "b.buffers_alloc",
-       "Number of buffers allocated"},
-      {"pg_stat_bgwriter_stats_reset_total", Use::kCounter, "floor(extract(epoch FROM b.stats_reset))",
-       "Time at which these statistics were last reset"},
-      {"pg_stat_checkpointer_num_timed_total", Use::kCounter, "k.num_timed",
-       "Number of scheduled checkpoints due to timeout", 17},
-      {"pg_stat_checkpointer_num_requested_total", Use::kCounter, "k.num_requested",
-       "Number of requested checkpoints that have been performed", 17},
-      {"pg_stat_checkpointer_restartpoints_timed_total", Use::kCounter, "k.restartpoints_timed",
-       "Number of scheduled restartpoints due to timeout or after a failed attempt to perform it", 17},
-      {"pg_stat_checkpointer_restartpoints_req_total", Use::kCounter, "k.restartpoints_req",
-       "Number of requested restartpoints", 17},
-      {"pg_stat_checkpointer_restartpoints_done_total", Use::kCounter, "k.restartpoints_done",
-       "Number of restartpoints that have been performed", 17},
-      {"pg_stat_checkpointer_write_time_total", Use::kCounter, "k.write_time",
-       "Milliseconds that checkpoints and restartpoints spent writing files", 17},
-      {"pg_stat_checkpointer_sync_time_total", Use::kCounter, "k.sync_time",
-       "Milliseconds that checkpoints and restartpoints spent synchronizing files", 17},
-      {"pg_stat_checkpointer_buffers_written_total", Use::kCounter, "k.buffers_written",
-       "Number of buffers written during checkpoints and restartpoints", 17},
-      {"pg_stat_checkpointer_stats_reset_total", Use::kCounter, "floor(extract(epoch FROM k.stats_reset))",
-       "Time at which these statistics were last reset", 17},
-  };
+  c.columns.assign(std::begin(kServer), std::end(kServer));
   return c;
 }
 

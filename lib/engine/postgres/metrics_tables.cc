@@ -1,8 +1,7 @@
 // The collectors of tables, indexes and statements: metrics_table.h.
-#include <deque>
+#include <iterator>
 #include <string>
 
-#include "absl/strings/str_cat.h"
 #include "lib/engine/postgres/metrics_parts.h"
 
 namespace mainstay::engine::postgres {
@@ -20,6 +19,76 @@ constexpr char kTables[] =
     " FROM pg_index WHERE indrelid = c.oid) i"
     " LEFT JOIN pg_index x ON x.indrelid = c.reltoastrelid AND c.reltoastrelid <> 0";
 
+constexpr MetricColumn kTableColumns[] = {
+    {"datname", Use::kLabel, "current_database()"},
+    {"schemaname", Use::kLabel, "n.nspname"},
+    {"relname", Use::kLabel, "c.relname"},
+    {"pg_stat_user_tables_seq_scan", Use::kCounter, "pg_stat_get_numscans(c.oid)",
+     "Number of sequential scans initiated on this table"},
+    {"pg_stat_user_tables_seq_tup_read", Use::kCounter, "pg_stat_get_tuples_returned(c.oid)",
+     "Number of live rows fetched by sequential scans"},
+    {"pg_stat_user_tables_idx_scan", Use::kCounter, "coalesce(i.scans, 0)",
+     "Number of index scans initiated on this table"},
+    {"pg_stat_user_tables_idx_tup_fetch", Use::kCounter,
+     "coalesce(i.fetched + pg_stat_get_tuples_fetched(c.oid), 0)",
+     "Number of live rows fetched by index scans"},
+    {"pg_stat_user_tables_n_tup_ins", Use::kCounter, "pg_stat_get_tuples_inserted(c.oid)",
+     "Number of rows inserted"},
+    {"pg_stat_user_tables_n_tup_upd", Use::kCounter, "pg_stat_get_tuples_updated(c.oid)",
+     "Number of rows updated"},
+    {"pg_stat_user_tables_n_tup_del", Use::kCounter, "pg_stat_get_tuples_deleted(c.oid)",
+     "Number of rows deleted"},
+    {"pg_stat_user_tables_n_tup_hot_upd", Use::kCounter, "pg_stat_get_tuples_hot_updated(c.oid)",
+     "Number of rows HOT updated (i.e., with no separate index update required)"},
+    {"pg_stat_user_tables_n_live_tup", Use::kGauge, "pg_stat_get_live_tuples(c.oid)",
+     "Estimated number of live rows"},
+    {"pg_stat_user_tables_n_dead_tup", Use::kGauge, "pg_stat_get_dead_tuples(c.oid)",
+     "Estimated number of dead rows"},
+    {"pg_stat_user_tables_n_mod_since_analyze", Use::kGauge, "pg_stat_get_mod_since_analyze(c.oid)",
+     "Estimated number of rows changed since last analyze"},
+    {"pg_stat_user_tables_last_vacuum", Use::kGauge,
+     "coalesce(floor(extract(epoch FROM pg_stat_get_last_vacuum_time(c.oid))), 0)",
+     "Last time at which this table was manually vacuumed (not counting VACUUM FULL)"},
+    {"pg_stat_user_tables_last_autovacuum", Use::kGauge,
+     "coalesce(floor(extract(epoch FROM pg_stat_get_last_autovacuum_time(c.oid))), 0)",
+     "Last time at which this table was vacuumed by the autovacuum daemon"},
+    {"pg_stat_user_tables_last_analyze", Use::kGauge,
+     "coalesce(floor(extract(epoch FROM pg_stat_get_last_analyze_time(c.oid))), 0)",
+     "Last time at which this table was manually analyzed"},
+    {"pg_stat_user_tables_last_autoanalyze", Use::kGauge,
+     "coalesce(floor(extract(epoch FROM pg_stat_get_last_autoanalyze_time(c.oid))), 0)",
+     "Last time at which this table was analyzed by the autovacuum daemon"},
+    {"pg_stat_user_tables_vacuum_count", Use::kCounter, "pg_stat_get_vacuum_count(c.oid)",
+     "Number of times this table has been manually vacuumed (not counting VACUUM FULL)"},
+    {"pg_stat_user_tables_autovacuum_count", Use::kCounter, "pg_stat_get_autovacuum_count(c.oid)",
+     "Number of times this table has been vacuumed by the autovacuum daemon"},
+    {"pg_stat_user_tables_analyze_count", Use::kCounter, "pg_stat_get_analyze_count(c.oid)",
+     "Number of times this table has been manually analyzed"},
+    {"pg_stat_user_tables_autoanalyze_count", Use::kCounter, "pg_stat_get_autoanalyze_count(c.oid)",
+     "Number of times this table has been analyzed by the autovacuum daemon"},
+    {"pg_statio_user_tables_heap_blocks_read", Use::kCounter,
+     "pg_stat_get_blocks_fetched(c.oid) - pg_stat_get_blocks_hit(c.oid)",
+     "Number of disk blocks read from this table"},
+    {"pg_statio_user_tables_heap_blocks_hit", Use::kCounter, "pg_stat_get_blocks_hit(c.oid)",
+     "Number of buffer hits in this table"},
+    {"pg_statio_user_tables_idx_blocks_read", Use::kCounter, "coalesce(i.blocks - i.hits, 0)",
+     "Number of disk blocks read from all indexes on this table"},
+    {"pg_statio_user_tables_idx_blocks_hit", Use::kCounter, "coalesce(i.hits, 0)",
+     "Number of buffer hits in all indexes on this table"},
+    {"pg_statio_user_tables_toast_blocks_read", Use::kCounter,
+     "coalesce(pg_stat_get_blocks_fetched(x.indrelid) - pg_stat_get_blocks_hit(x.indrelid), 0)",
+     "Number of disk blocks read from this table's TOAST table (if any)"},
+    {"pg_statio_user_tables_toast_blocks_hit", Use::kCounter,
+     "coalesce(pg_stat_get_blocks_hit(x.indrelid), 0)",
+     "Number of buffer hits in this table's TOAST table (if any)"},
+    {"pg_statio_user_tables_tidx_blocks_read", Use::kCounter,
+     "coalesce(pg_stat_get_blocks_fetched(x.indexrelid) - pg_stat_get_blocks_hit(x.indexrelid), 0)",
+     "Number of disk blocks read from this table's TOAST table indexes (if any)"},
+    {"pg_statio_user_tables_tidx_blocks_hit", Use::kCounter,
+     "coalesce(pg_stat_get_blocks_hit(x.indexrelid), 0)",
+     "Number of buffer hits in this table's TOAST table indexes (if any)"},
+};
+
 MetricCollector UserTables() {
   MetricCollector c{.name = "stat_user_tables",
                     .about = "tables: scans, rows, vacuum, blocks",
@@ -29,76 +98,7 @@ MetricCollector UserTables() {
       "WHERE c.relkind IN ('r', 'm', 'p') AND c.oid >= 16384"
       " ORDER BY pg_stat_get_live_tuples(c.oid) + pg_stat_get_dead_tuples(c.oid) DESC";
   c.limited = true;
-  const auto seconds = [](const char* call) {
-    static std::deque<std::string> kept;
-    kept.push_back(absl::StrCat("coalesce(floor(extract(epoch FROM ", call, "(c.oid))), 0)"));
-    return kept.back().c_str();
-  };
-  c.columns = {
-      {"datname", Use::kLabel, "current_database()"},
-      {"schemaname", Use::kLabel, "n.nspname"},
-      {"relname", Use::kLabel, "c.relname"},
-      {"pg_stat_user_tables_seq_scan", Use::kCounter, "pg_stat_get_numscans(c.oid)",
-       "Number of sequential scans initiated on this table"},
-      {"pg_stat_user_tables_seq_tup_read", Use::kCounter, "pg_stat_get_tuples_returned(c.oid)",
-       "Number of live rows fetched by sequential scans"},
-      {"pg_stat_user_tables_idx_scan", Use::kCounter, "coalesce(i.scans, 0)",
-       "Number of index scans initiated on this table"},
-      {"pg_stat_user_tables_idx_tup_fetch", Use::kCounter,
-       "coalesce(i.fetched + pg_stat_get_tuples_fetched(c.oid), 0)",
-       "Number of live rows fetched by index scans"},
-      {"pg_stat_user_tables_n_tup_ins", Use::kCounter, "pg_stat_get_tuples_inserted(c.oid)",
-       "Number of rows inserted"},
-      {"pg_stat_user_tables_n_tup_upd", Use::kCounter, "pg_stat_get_tuples_updated(c.oid)",
-       "Number of rows updated"},
-      {"pg_stat_user_tables_n_tup_del", Use::kCounter, "pg_stat_get_tuples_deleted(c.oid)",
-       "Number of rows deleted"},
-      {"pg_stat_user_tables_n_tup_hot_upd", Use::kCounter, "pg_stat_get_tuples_hot_updated(c.oid)",
-       "Number of rows HOT updated (i.e., with no separate index update required)"},
-      {"pg_stat_user_tables_n_live_tup", Use::kGauge, "pg_stat_get_live_tuples(c.oid)",
-       "Estimated number of live rows"},
-      {"pg_stat_user_tables_n_dead_tup", Use::kGauge, "pg_stat_get_dead_tuples(c.oid)",
-       "Estimated number of dead rows"},
-      {"pg_stat_user_tables_n_mod_since_analyze", Use::kGauge, "pg_stat_get_mod_since_analyze(c.oid)",
-       "Estimated number of rows changed since last analyze"},
-      {"pg_stat_user_tables_last_vacuum", Use::kGauge, seconds("pg_stat_get_last_vacuum_time"),
-       "Last time at which this table was manually vacuumed (not counting VACUUM FULL)"},
-      {"pg_stat_user_tables_last_autovacuum", Use::kGauge, seconds("pg_stat_get_last_autovacuum_time"),
-       "Last time at which this table was vacuumed by the autovacuum daemon"},
-      {"pg_stat_user_tables_last_analyze", Use::kGauge, seconds("pg_stat_get_last_analyze_time"),
-       "Last time at which this table was manually analyzed"},
-      {"pg_stat_user_tables_last_autoanalyze", Use::kGauge, seconds("pg_stat_get_last_autoanalyze_time"),
-       "Last time at which this table was analyzed by the autovacuum daemon"},
-      {"pg_stat_user_tables_vacuum_count", Use::kCounter, "pg_stat_get_vacuum_count(c.oid)",
-       "Number of times this table has been manually vacuumed (not counting VACUUM FULL)"},
-      {"pg_stat_user_tables_autovacuum_count", Use::kCounter, "pg_stat_get_autovacuum_count(c.oid)",
-       "Number of times this table has been vacuumed by the autovacuum daemon"},
-      {"pg_stat_user_tables_analyze_count", Use::kCounter, "pg_stat_get_analyze_count(c.oid)",
-       "Number of times this table has been manually analyzed"},
-      {"pg_stat_user_tables_autoanalyze_count", Use::kCounter, "pg_stat_get_autoanalyze_count(c.oid)",
-       "Number of times this table has been analyzed by the autovacuum daemon"},
-      {"pg_statio_user_tables_heap_blocks_read", Use::kCounter,
-       "pg_stat_get_blocks_fetched(c.oid) - pg_stat_get_blocks_hit(c.oid)",
-       "Number of disk blocks read from this table"},
-      {"pg_statio_user_tables_heap_blocks_hit", Use::kCounter, "pg_stat_get_blocks_hit(c.oid)",
-       "Number of buffer hits in this table"},
-      {"pg_statio_user_tables_idx_blocks_read", Use::kCounter, "coalesce(i.blocks - i.hits, 0)",
-       "Number of disk blocks read from all indexes on this table"},
-      {"pg_statio_user_tables_idx_blocks_hit", Use::kCounter, "coalesce(i.hits, 0)",
-       "Number of buffer hits in all indexes on this table"},
-      {"pg_statio_user_tables_toast_blocks_read", Use::kCounter,
-       "coalesce(pg_stat_get_blocks_fetched(x.indrelid) - pg_stat_get_blocks_hit(x.indrelid), 0)",
-       "Number of disk blocks read from this table's TOAST table (if any)"},
-      {"pg_statio_user_tables_toast_blocks_hit", Use::kCounter,
-       "coalesce(pg_stat_get_blocks_hit(x.indrelid), 0)",
-       "Number of buffer hits in this table's TOAST table (if any)"},
-      {"pg_statio_user_tables_tidx_blocks_read", Use::kCounter,
-       "coalesce(pg_stat_get_blocks_fetched(x.indexrelid) - pg_stat_get_blocks_hit(x.indexrelid), 0)",
-       "Number of disk blocks read from this table's TOAST table indexes (if any)"},
-      {"pg_statio_user_tables_tidx_blocks_hit", Use::kCounter,
-       "coalesce(pg_stat_get_blocks_hit(x.indexrelid), 0)",
-       "Number of buffer hits in this table's TOAST table indexes (if any)"},
-  };
+  c.columns.assign(std::begin(kTableColumns), std::end(kTableColumns));
   return c;
 }
 
