@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "absl/strings/ascii.h"
@@ -65,6 +66,19 @@ bool IsName(const std::string& s, bool colon) {
   return std::all_of(s.begin(), s.end(), [&](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || (colon && c == ':');
   });
+}
+
+// Is there a server that both are for? Ranges change their mind only at their bounds.
+bool Meet(const VersionRange& a, const VersionRange& b) {
+  std::set<int> candidates = {kFirstMajor * 10000, kLastMajor * 10000};
+  for (const VersionRange* range : {&a, &b}) {
+    for (const auto& all : *range) {
+      for (const VersionBound& bound : all)
+        candidates.insert({bound.number - 1, bound.number, bound.number + 1});
+    }
+  }
+  return std::any_of(candidates.begin(), candidates.end(),
+                     [&](int version) { return Includes(a, version) && Includes(b, version); });
 }
 
 std::set<std::string> TakenNames() {
@@ -154,7 +168,7 @@ bool MatchesGlob(const std::string& pattern, const std::string& name) {
 
 absl::Status CheckQueries(const std::vector<UserQuery>& queries) {
   const std::set<std::string> taken = TakenNames();
-  std::set<std::string> own;
+  std::multimap<std::string, const UserQuery*> own;
   for (const UserQuery& q : queries) {
     std::set<std::string> labels;
     bool values = false;
@@ -173,10 +187,13 @@ absl::Status CheckQueries(const std::vector<UserQuery>& queries) {
         return absl::InvalidArgumentError(absl::StrCat(
             what, c.name, " is made by Mainstay itself: name the query otherwise, or leave it out"));
       }
-      if (!own.insert(c.name).second) {
+      const auto [first, last] = own.equal_range(c.name);
+      if (std::any_of(first, last,
+                      [&](const auto& other) { return Meet(other.second->versions, q.versions); })) {
         return absl::InvalidArgumentError(
             absl::StrCat(what, c.name, " is made twice: name one of them otherwise"));
       }
+      own.emplace(c.name, &q);
     }
     if (!values) {
       return absl::InvalidArgumentError(

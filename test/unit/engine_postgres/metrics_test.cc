@@ -150,6 +150,13 @@ TEST(CheckQueries, RefusesWhatWouldSpoilTheAnswer) {
   for (const char* taken :
        {"pg_locks_count", "mainstay_role", "pg_settings_x", "pg_up", "process_x", "scrape_y"})
     EXPECT_THAT(CheckQueries({query("a", taken)}).ToString(), HasSubstr("is made by Mainstay itself"));
+  // The same name for different versions is how CloudNativePG follows renamed columns.
+  UserQuery older = query("a", "a_v"), newer = query("a_17", "a_v");
+  ASSERT_TRUE(ParseVersionRange("<17.0.0", &older.versions).ok());
+  ASSERT_TRUE(ParseVersionRange(">=17.0.0", &newer.versions).ok());
+  EXPECT_TRUE(CheckQueries({older, newer}).ok());
+  ASSERT_TRUE(ParseVersionRange(">=16.5.0", &newer.versions).ok());
+  EXPECT_FALSE(CheckQueries({older, newer}).ok());
   UserQuery empty = query("a", "a_v");
   empty.columns[0].use = QueryUse::kLabel;
   EXPECT_THAT(CheckQueries({empty}).ToString(), HasSubstr("makes no value"));
