@@ -1,5 +1,6 @@
 #include "agent/face.h"
 
+#include <atomic>
 #include <boost/asio/post.hpp>
 
 #include "absl/strings/match.h"
@@ -60,6 +61,14 @@ audit::Event ToEvent(const rpc::CallRecord& call) {
     e.request->params.clear();
     e.msg = "a request that would change something was refused";
     e.error = audit::Problem{"DENIED", call.refused};
+    return e;
+  }
+  if (call.read) {
+    e.action = "read";
+    e.outcome = audit::Outcome::kSuccess;
+    e.reason.clear();
+    e.request->params.clear();
+    e.msg = absl::StrCat(call.method, " was answered");
     return e;
   }
   if (call.started) {
@@ -149,6 +158,7 @@ class FacesImpl : public Faces {
     options.member = config_.name;
     options.port = port_;
     options.audit = AuditSink();
+    options.audit_reads = [reads = audit_reads_] { return reads->load(); };
     auto grpc = rpc::Server::Start(std::move(options));
     if (!grpc.ok()) return grpc.status();
     grpc_ = *std::move(grpc);
@@ -170,6 +180,7 @@ class FacesImpl : public Faces {
     TellHealth();
   }
   absl::Status Configure(const Config& config) override {
+    audit_reads_->store(config.audit_reads);
     config_ = config;
     patroni_ = patroni::ToOptions(config_, http_->address());
     return changes_.Configure(config_);
@@ -323,6 +334,7 @@ class FacesImpl : public Faces {
   patroni::Options patroni_;
   HttpChanges changes_;
   bool serving_ = true;
+  const std::shared_ptr<std::atomic<bool>> audit_reads_ = std::make_shared<std::atomic<bool>>(config_.audit_reads);
   uint64_t subscription_ = 0;
   std::unique_ptr<http::Server> http_;
   std::unique_ptr<rpc::Server> grpc_;

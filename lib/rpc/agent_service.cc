@@ -132,9 +132,21 @@ AgentService::Reactor* AgentService::Promise(Context* context, const v1::Promise
 
 // ---- people: reading ----
 
+void AgentService::TellRead(const Context& context, const char* method) {
+  if (!options_.audit_reads || !options_.audit_reads()) return;
+  CallRecord record;
+  record.started = false;
+  record.read = true;
+  record.method = absl::StrCat("/", v1::Agent::service_full_name(), "/", method);
+  record.command.actor = Actor(context);
+  record.command.peer = context.peer();
+  shared_->Audit(record);
+}
+
 AgentService::Reactor* AgentService::GetStatus(Context* context, const v1::StatusRequest* request,
                                                v1::Status* reply) {
   if (auto deadline = CallDeadline(context); !deadline.ok()) return EndNow(deadline.status());
+  TellRead(*context, "GetStatus");
   ToProto(*options_.port->Snapshot(), BootClock().Now(), UnixMillis(), request->decisions(), reply);
   if (options_.tls != nullptr) reply->set_peer_tls_name(options_.tls->options().peer_name);
   return EndNow(absl::OkStatus());
@@ -143,6 +155,7 @@ AgentService::Reactor* AgentService::GetStatus(Context* context, const v1::Statu
 AgentService::Reactor* AgentService::Why(Context* context, const v1::WhyRequest* request,
                                          v1::WhyReply* reply) {
   if (auto deadline = CallDeadline(context); !deadline.ok()) return EndNow(deadline.status());
+  TellRead(*context, "Why");
   const auto view = options_.port->Snapshot();
   reply->set_member(view->member);
   const size_t all = view->decisions.size();
@@ -154,6 +167,7 @@ AgentService::Reactor* AgentService::Why(Context* context, const v1::WhyRequest*
 AgentService::Reactor* AgentService::ListMembers(Context* context, const v1::ListMembersRequest*,
                                                  v1::ListMembersReply* reply) {
   if (auto deadline = CallDeadline(context); !deadline.ok()) return EndNow(deadline.status());
+  TellRead(*context, "ListMembers");
   const auto view = options_.port->Snapshot();
   reply->set_cluster(view->cluster);
   reply->set_leader(view->leader);
@@ -162,7 +176,9 @@ AgentService::Reactor* AgentService::ListMembers(Context* context, const v1::Lis
   return EndNow(absl::OkStatus());
 }
 
-grpc::ServerWriteReactor<v1::Status>* AgentService::Watch(Context*, const v1::WatchRequest* request) {
+grpc::ServerWriteReactor<v1::Status>* AgentService::Watch(Context* context,
+                                                    const v1::WatchRequest* request) {
+  TellRead(*context, "Watch");
   const Duration asked(google::protobuf::util::TimeUtil::DurationToNanoseconds(request->interval()));
   if (watchers_->fetch_add(1) >= kMaxWatchers) {
     watchers_->fetch_sub(1);

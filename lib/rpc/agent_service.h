@@ -51,6 +51,7 @@ class AgentService : public v1::Agent::CallbackService {
   Reactor* Admin(Context* context, const Request* request, v1::AdminReply* reply, AdminCommand command);
   template <typename Request>
   Reactor* AdminOfMember(Context* context, const Request* request, v1::AdminReply* reply, AdminVerb verb);
+  void TellRead(const Context& context, const char* method);
   void Submit(const AdminCommand& command, const std::string& method);
 
   // What the loop's late answers need: they may come when the service is gone.

@@ -23,6 +23,7 @@ namespace mainstay::rpc {
 // One call of a changing (or, if asked for, reading) method, for the audit log: before it is done and after.
 struct CallRecord {
   bool started = true;  // false: ended
+  bool read = false;                // it only reads: told once, when it is answered
   std::string audit_id = UuidV7();  // copies keep it: the same when it began and ended
   std::string method;   // "/mainstay.v1.Agent/Switchover"
   AdminCommand command;
@@ -46,6 +47,7 @@ class Server {
     std::string member;
     Port* port = nullptr;
     std::function<void(const CallRecord&)> audit;  // any thread, must be quick; may be empty
+    std::function<bool()> audit_reads;             // whether reading calls are told, too; the same
   };
   static absl::StatusOr<std::unique_ptr<Server>> Start(Options options);
   virtual ~Server() = default;                // ends all calls (at most 1 s)
