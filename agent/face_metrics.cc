@@ -116,6 +116,14 @@ void MetricsPage::WriteOwn(const rpc::StatusView& view, MonoTime now, const http
     w.Sample({{"outcome", "written"}}, static_cast<double>(sources_.log->written()));
     w.Sample({{"outcome", "dropped"}}, static_cast<double>(sources_.log->dropped()));
   }
+  w.Family("mainstay_database_log_lines_total", metrics::Type::kCounter,
+           "Lines of the database's own log: written to standard output, over the rate, or faster than they were read.");
+  if (sources_.log != nullptr) {
+    const audit::Log::DatabaseLines lines = sources_.log->database_lines();
+    w.Sample({{"outcome", "written"}}, static_cast<double>(lines.written));
+    w.Sample({{"outcome", "rate_limited"}}, static_cast<double>(lines.limited));
+    w.Sample({{"outcome", "overflow"}}, static_cast<double>(lines.overflowed));
+  }
   w.Family("mainstay_http_requests_total", metrics::Type::kCounter, "HTTP requests read.");
   w.Sample(static_cast<double>(http.requests));
   w.Family("mainstay_http_refused_connections_total", metrics::Type::kCounter,

@@ -92,7 +92,8 @@ std::string MetricsDocs() {
     std::set<std::string> labels = f.labels;
     if (f.type == "histogram") labels.erase("le");
     if (f.name == "mainstay_certificate_expiry_timestamp_seconds") labels.insert("certificate");
-    if (f.name == "mainstay_audit_lines_total") labels.insert("outcome");
+    if (f.name == "mainstay_audit_lines_total" || f.name == "mainstay_database_log_lines_total")
+      labels.insert("outcome");
     absl::StrAppend(&out, "| `", f.name, "` | ", f.type, " | ", absl::StrJoin(labels, ", "), " | ", f.help,
                     " |\n");
   }

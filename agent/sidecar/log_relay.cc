@@ -79,8 +79,6 @@ struct LogRelay::Shared {
   audit::LogWeight least = audit::LogWeight::kInfo;
   audit::Dropped limited, overflowed;
   MonoTime told_at;
-
-  std::atomic<uint64_t> lines_written{0}, lines_limited{0}, lines_overflowed{0};
 };
 
 void LogRelay::Shared::Run() {
@@ -152,7 +150,7 @@ void LogRelay::Shared::Take(const shim::LogBytes& chunk) {
     parser.Gap(sink);
     overflowed.lines += chunk.lost_lines;
     overflowed.bytes += chunk.lost_bytes;
-    lines_overflowed += chunk.lost_lines;
+    out->CountMissing(0, chunk.lost_lines);
   }
   parser.Feed(chunk.bytes, sink);
 }
@@ -163,14 +161,13 @@ void LogRelay::Shared::Line(const audit::DatabaseLine& line) {
   if (audit::ClassOf(line) != audit::LogClass::kAudit && !limit.Allow(BootClock().Now())) {
     ++limited.lines;
     limited.bytes += line.bytes();
-    ++lines_limited;
+    out->CountMissing(1, 0);
     return;
   }
   TellMissing(false);
-  const bool written = Put([&line](const audit::Identity& who, uint64_t seq, int64_t unix_us) {
+  Put([&line](const audit::Identity& who, uint64_t seq, int64_t unix_us) {
     return audit::Format(line, who, seq, unix_us);
   });
-  if (written) ++lines_written;
 }
 
 // One line for each reason, at most one a second.
@@ -239,10 +236,6 @@ bool LogRelay::Stop(Duration patience) {
   }
   in_time ? shared_->thread.join() : shared_->thread.detach();
   return in_time;
-}
-
-LogRelay::Counters LogRelay::counters() const {
-  return {shared_->lines_written, shared_->lines_limited, shared_->lines_overflowed};
 }
 
 }  // namespace mainstay::agent

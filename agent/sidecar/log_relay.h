@@ -6,11 +6,11 @@
 // So a flood or a stuck reader costs neither the loop nor the database anything, and memory stays as it is.
 // What is missing is told by a line of class "dropped" as soon as something can be told.
 //
-// Thread rules: Configure and counters from any thread; Start and Stop once, from the loop's.
+// Counted in audit::Log::database_lines. Thread rules: Configure from any thread; Start and Stop once, from
+// the loop's.
 #ifndef MAINSTAY_AGENT_SIDECAR_LOG_RELAY_H_
 #define MAINSTAY_AGENT_SIDECAR_LOG_RELAY_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -54,13 +54,6 @@ class LogRelay {
   void Start();
   // False: the thread did not end in time and was left behind.
   bool Stop(Duration patience);
-
-  struct Counters {
-    uint64_t written = 0;
-    uint64_t limited = 0;     // over the rate
-    uint64_t overflowed = 0;  // line breaks in what the shim dropped
-  };
-  Counters counters() const;
 
  private:
   struct Shared;  // outlives a thread that was left behind

@@ -110,6 +110,14 @@ class Log {
   // identity, the line's number and the time (Unix microseconds). One thread at a time.
   bool Offer(const std::function<std::string(const Identity&, uint64_t, int64_t)>& format);
   void WaitRoom(Duration most);
+  // Counters of that stream: written ones count by themselves. Any thread.
+  struct DatabaseLines {
+    uint64_t written = 0;
+    uint64_t limited = 0;     // over the rate
+    uint64_t overflowed = 0;  // line breaks in what the shim dropped
+  };
+  void CountMissing(uint64_t limited, uint64_t overflowed);
+  DatabaseLines database_lines() const;
 
   // Waits until everything is written, at most until `deadline`. False: not all.
   bool Flush(MonoTime deadline);

@@ -21,12 +21,14 @@ constexpr size_t kPipeBuf = 4096;  // a pipe that polls as writable takes this m
 
 }  // namespace
 
-Output::Output(int fd)
-    : fd_(fd), kind_([fd] {
+Output::Output(int fd, std::function<void()> drained)
+    : fd_(fd),
+      kind_([fd] {
         struct stat st = {};
         if (fstat(fd, &st) != 0) return Kind::kPipe;
         return S_ISREG(st.st_mode) ? Kind::kFile : S_ISSOCK(st.st_mode) ? Kind::kSocket : Kind::kPipe;
-      }()) {}
+      }()),
+      drained_(std::move(drained)) {}
 
 Output::~Output() {
   Flush(BootClock().Now() + std::chrono::seconds(1));
@@ -131,6 +133,11 @@ void Output::Run() {
     lock.lock();
     writing_ = false;
     if (!ok) ++failed_;
+    if (ok && queue_.empty() && drained_ && !stop_) {
+      lock.unlock();
+      drained_();
+      lock.lock();
+    }
     idle_.notify_all();
   }
 }

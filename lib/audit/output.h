@@ -13,6 +13,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -23,8 +24,10 @@ namespace mainstay::audit {
 
 class Output {
  public:
-  explicit Output(int fd);  // does not own it
-  ~Output();                // waits for what is queued, at most a second
+  // Does not own `fd`. `drained` (may be empty) is told, on a thread of its own, when what was queued is
+  // through.
+  explicit Output(int fd, std::function<void()> drained = nullptr);
+  ~Output();  // waits for what is queued, at most a second
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
 
@@ -51,6 +54,7 @@ class Output {
   enum class Kind : uint8_t { kFile, kPipe, kSocket };
   const int fd_;
   const Kind kind_;
+  const std::function<void()> drained_;
   std::mutex mu_;
   std::condition_variable wake_;
   std::condition_variable idle_;

@@ -4,6 +4,7 @@ pairs complete, numbers without gaps; the database's log through the shim; a rea
 
 `test_audit.py --rewrite` writes the examples of docs/AUDIT.md from what was seen.
 """
+import base64
 import glob
 import http.client
 import json
@@ -58,6 +59,14 @@ class AuditMember(Member):
             raise Failure(f"mainstay {' '.join(argv[1:])}: exit {out.returncode}: {out.stderr.strip() or out.stdout.strip()}")
         return out
 
+    def post(self, path, body, headers=None):
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=10)
+        try:
+            connection.request("POST", path, body=body, headers=headers or {})
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
     def audit(self):
         return [e for e in map(json.loads, self.out.taken()) if e["logger"] == "audit"]
 
@@ -79,6 +88,14 @@ class AuditCluster(Cluster):
             s.write(self.authority.issue(s.folder, m.name, TLS_NAME))
             m.overrides = {"tls": s.config(), "listen/admin": f"unix:{m.run_dir}/agent.sock",
                            "postgresql/parameters": {"shared_buffers": "32MB", "max_wal_size": "256MB", **(parameters or {})}}
+
+    def secret(self, name, text):
+        path = os.path.join(self.secrets, name)
+        with open(path, "w") as f:
+            f.write(text + "\n")
+        os.chmod(path, 0o600)
+        self.own(path)
+        return path
 
     def close(self):
         super().close()
@@ -198,6 +215,12 @@ class Events(Case):
         self.assertNotEqual(s.ctl("reload", s.name, check=False).returncode, 0)
         self.until("the refusal", s, action="config.change", outcome="failure")
         s.overrides["postgresql/parameters"] = parameters
+        s.overrides["audit/probes"] = True
+        s.write_config()
+        s.ctl("reload", s.name)
+        s.remote("status")
+        self.assertEqual(self.until("told", s, action="read")["actor"]["name"], ADMINISTRATOR)
+        s.overrides["audit/probes"] = False
         s.write_config()
         s.ctl("reload", s.name)
 
@@ -244,9 +267,12 @@ class Events(Case):
         """The primary writes what nobody gets, and dies: it is rewound."""
         p, _ = self.standby(c)
         for pid in p.database_pids():
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                if b"walsender" in f.read():
-                    os.kill(pid, signal.SIGSTOP)
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    if b"walsender" in f.read():
+                        os.kill(pid, signal.SIGSTOP)
+            except OSError:
+                pass  # a session that ended
         # At once, before the primary may count the others out; it is on its disk with the switch.
         p.superuser("SELECT pg_logical_emit_message(false, 'x', repeat('x', 100000)), pg_switch_wal()")
         p.kill_all()
@@ -349,20 +375,26 @@ class Page:
         # Failures of operations are documented, but only those are provoked that a healthy machine can be brought to.
         missing = sorted(k for k in told - set(seen) if k[1] != "failed" and k[0] != "audit.dropped")
         test.assertEqual(missing, [], "documented and not seen")
-        if not REWRITE:
-            for action in table:
-                if action != "audit.dropped":
-                    test.assertIn(f'"action":"{action}"', self.text, "no example: run with --rewrite")
-            return
-        begin, end = "<!-- examples: test_audit.py --rewrite -->\n", "<!-- end of examples -->"
-        out = []
+        entries = []
         for action, stages in table.items():
             stage = next((s for s in ("completed", "failed", "started") if s in stages and (action, s) in seen), None)
             if stage:
-                out.append(json.dumps(seen[(action, stage)], separators=(",", ":"), ensure_ascii=False))
+                entries.append(seen[(action, stage)])
+        self.examples("events", entries, lambda e: e["action"], test)
+
+    def examples(self, name, entries, kind, test):
+        """The page has an example of each kind that was seen; with --rewrite it gets these."""
+        begin, end = f"<!-- examples: {name} -->\n", f"<!-- end: {name} -->"
         head, rest = self.text.split(begin)
-        with open(self.PATH, "w") as f:
-            f.write(head + begin + "```json\n" + "\n".join(out) + "\n```\n" + end + rest.split(end, 1)[1])
+        old, tail = rest.split(end)
+        if REWRITE:
+            lines = "\n".join(json.dumps(e, separators=(",", ":"), ensure_ascii=False) for e in entries)
+            lines = re.sub(r"/tmp/mainstay-\w+", "/run/mainstay", lines)
+            with open(self.PATH, "w") as f:
+                f.write(head + begin + "```json\n" + lines + "\n```\n" + end + tail)
+            return
+        shown = [outputs.parse(line.encode()) for line in old.splitlines() if line.startswith("{")]
+        test.assertEqual({kind(e) for e in entries} - {kind(e) for e in shown}, set(), "no example: run with --rewrite")
 
 
 class DatabaseLog(Case):
@@ -394,6 +426,12 @@ class DatabaseLog(Case):
         self.assertEqual(forged["record"]["user"], "x\n@mainstay 2026-01-01 LOG:  forged")
         self.long_line(p)
         self.storm(c, p)
+        examples = {e["class"]: e for e in p.log() if len(json.dumps(e)) < 1500}
+        if PGAUDIT:
+            examples["audit"] = audited
+        examples["slow_query"] = slow
+        examples["log"] = error
+        Page().examples("log", list(examples.values()), lambda e: e["class"], self)
         for m in c.members:
             outputs.check(m.out.taken(), whole=True)
             joined = outputs.cri_join(outputs.cri_split(m.out.text()))
@@ -429,6 +467,7 @@ class DatabaseLog(Case):
         self.assertIs(c.primary(), p)
         gap = load.outage(began)[0]
         load.stop()
+        time.sleep(3)  # what is over the rate is held back for a second
         p.superuser("DO $$ BEGIN RAISE LOG 'after the storm'; END $$")
         self.logged(p, "after the storm")
         lines = p.log()[before:]
@@ -442,7 +481,14 @@ class DatabaseLog(Case):
 
 class StuckOutput(Case):
     def test_nobody_reads_for_20_seconds_with_a_failover(self):
-        c = self.cluster(parameters={"log_statement": "all"})
+        c = self.c = AuditCluster(parameters={"log_statement": "all"})
+        self.addCleanup(c.close)
+        password = "c4n4ryYY"
+        for m in c.members:
+            m.overrides.update({"http/user": ADMINISTRATOR, "http/password_file": c.secret("http", password)})
+        c.start()
+        c.prepare()
+        c.wait_ready(120)
         load = self.load()
         p = c.wait_ready(BOUND)
         for m in c.members:
@@ -461,13 +507,13 @@ class StuckOutput(Case):
         self.assertTrue(load.wait_acked(new.name, began, 10, BOUND), c.describe())
         outage = load.outage(began)[0]
         p.start()
-        # Much for the audit log, too.
-        while time.monotonic() < end:
-            for m in c.members:
-                if m is not p:
-                    for _ in range(20):
-                        m.ctl("fence", "nobody", check=False)
-            self.assertEqual(new.status()["role"], "primary")
+        # Much for the audit log, too: more than it may hold back.
+        calls, credentials = 0, "Basic " + base64.b64encode(f"{ADMINISTRATOR}:{password}".encode()).decode()
+        while time.monotonic() < end or (calls < 1200 and time.monotonic() < end + 60):
+            self.assertIn(new.post("/reload", "", {"Authorization": credentials}), (200, 202))
+            calls += 1
+        self.assertEqual(new.status()["role"], "primary")
+        say(f"{calls} reloads while nobody read")
         say(f"stuck for 20 s: longest pause of the writers {calm * 1000:.0f} ms, with the failover {outage:.2f} s")
         self.assertLess(outage, 15)
         self.assertGreater(new.status()["epoch"], epoch)
@@ -481,8 +527,10 @@ class StuckOutput(Case):
         missing = sum(e["dropped"]["lines"] for e in new.log() if e["class"] == "dropped")
         say(f"told as missing: {missing} lines of the database's log")
         self.assertGreater(missing, 0)
+        self.until("told", new, action="audit.dropped")
         for m in c.members:
             outputs.check(m.out.taken(), whole=False)
+        Page().examples("dropped", [e for e in new.audit() if e["action"] == "audit.dropped"][:1], lambda e: e["action"], self)
 
 
 class Secrets(Case):
@@ -492,13 +540,9 @@ class Secrets(Case):
         c = AuditCluster(parameters={**AUDITED, "log_statement": "all", "log_min_duration_statement": "0"})
         self.addCleanup(c.close)
         self.c = c
-        user_file = os.path.join(c.secrets, "bob")
-        with open(user_file, "w") as f:
-            f.write(self.CANARY + "file\n")
-        os.chmod(user_file, 0o600)
-        c.own(user_file)
         for m in c.members:
-            m.overrides["postgresql/users"] = [{"name": "bob", "password_file": user_file}]
+            m.overrides["postgresql/users"] = [{"name": "bob", "password_file": c.secret("bob", self.CANARY + "file")}]
+            m.overrides.update({"http/user": "web", "http/password_file": c.secret("http", self.CANARY + "http")})
         c.start()
         c.prepare()
         p = c.wait_ready(120)
@@ -512,6 +556,9 @@ class Secrets(Case):
                 p.superuser(statement)
             except Failure:
                 pass
+        p.post("/restart", "{}", {"Authorization": "Basic " + base64.b64encode(b"web:wrong").decode()})
+        basic = base64.b64encode(f"web:{canary}http".encode()).decode()
+        p.post("/reload", "{}", {"Authorization": "Basic " + basic})
         p.ctl("restart", p.name)
         p = c.wait_ready(BOUND)
         target = next(m for m in c.members if m is not p)
@@ -545,7 +592,7 @@ class Secrets(Case):
                 self.assertRegex(f.read(), r"Max core file size\s+0\s+0")
         self.assertIn("PASSWORD '***'", places[f"{c.members[0].name} stdout"] + places[f"{c.members[1].name} stdout"] + places[f"{c.members[2].name} stdout"])
         for place, text in places.items():
-            for secret in [canary, *passwords, *keys]:
+            for secret in [canary, basic, *passwords, *keys]:
                 self.assertNotIn(secret, text, f"in {place}: ...{text[max(0, text.find(secret) - 300):text.find(secret) + 60]}")
 
 

@@ -157,6 +157,7 @@ TEST(AuditLog, AReaderThatDoesNotReadBlocksNobodyAndTheGapIsTold) {
   EXPECT_LT(BootClock().Now() - began, seconds(20));
   ASSERT_GT(log.dropped(), 0u);
   std::string text = pipe.Drain();
+  EXPECT_THAT(text, HasSubstr("audit.dropped"));  // without another event
   log.Write(Simple("after"));
   ASSERT_TRUE(log.Flush(BootClock().Now() + seconds(5)));
   text += pipe.Drain();
@@ -164,6 +165,10 @@ TEST(AuditLog, AReaderThatDoesNotReadBlocksNobodyAndTheGapIsTold) {
   EXPECT_THAT(text, HasSubstr("audit.dropped"));
   EXPECT_EQ(lines.back()["msg"], "after");
   for (size_t i = 1; i < lines.size(); ++i) EXPECT_GT(lines[i]["seq"], lines[i - 1]["seq"]);
+  uint64_t told = 0;
+  for (const Json& line : lines) told += line.contains("dropped") ? line["dropped"]["lines"].get<uint64_t>() : 0;
+  EXPECT_EQ(told, log.dropped());
+  EXPECT_EQ(lines.back()["seq"].get<uint64_t>() - lines.size(), told);
 }
 
 TEST(AuditLog, LongLinesOfManyThreadsStayWhole) {
