@@ -154,6 +154,18 @@ def say(name, pair):
             f"{r['series']} series  {r['bytes']} bytes  {r['rss_mib']} MiB")
 
 
+def often(result, interval=15, slow_interval=120):
+    """What it comes to at a usual pace: the scrapes above are closer together than any Prometheus', so they hardly ever measure the slow ones."""
+    share, out_ = interval / slow_interval, []
+    for name in ("same families", "all"):
+        kept, fresh, theirs = result[name]["mainstay"], result[name + ", slow_interval 0s"]["mainstay"], result[name]["postgres_exporter"]
+        for key, what in (("cpu_ms", "own"), ("server_cpu_ms", "server")):
+            ms = kept[key] * (1 - share) + fresh[key] * share
+            out_.append(f"{name}, {what} {ms:.2f} ms (1/{theirs[key] / ms:.1f})")
+    return [f"A scrape each {interval} s with slow_interval {slow_interval} s, out of the figures above (one in {slow_interval // interval} measures "
+            f"everything): " + "; ".join(out_) + "."]
+
+
 def table(data):
     text = [BEGIN, "", f"Measured {data['measured']}, {data['tables']} tables of a hundred rows, {data['scrapes']} scrapes {data['pause']} s apart, load average "
             f"{data['load']}.", "", "| | | own CPU ms | server CPU ms | p50 / p99 ms | series | bytes | RSS MiB |", "|---|---|---|---|---|---|---|---|"]
@@ -166,6 +178,7 @@ def table(data):
         a, b = pair["postgres_exporter"], pair["mainstay"]
         own, server = (f"1/{a[k] / b[k]:.1f}" if b[k] > 0 else "-" for k in ("cpu_ms", "server_cpu_ms"))
         text.append(f"| | **ratio** | **{own}** | **{server}** | | | | |")
+    text += ["", *often(data["result"])]
     text += ["", "The database stands still (SIGSTOP): " + "; ".join(
         f"{who} " + (f"answers after {r['seconds']} s with pg_up {r['pg_up']:.0f}" if r else f"has not answered after {data['patience']:.0f} s")
         for who, r in sorted(data["result"]["hung"].items())) + ".", "", END]

@@ -46,7 +46,7 @@ struct MetricsOptions {
 struct MetricsSettings {
   std::vector<std::string> collect, omit;  // besides and from what is on by default
   std::vector<std::string> databases;      // patterns; empty: all
-  Duration slow_interval = std::chrono::minutes(1);
+  Duration slow_interval = std::chrono::minutes(2);
   Duration query_timeout = std::chrono::seconds(10);
   uint32_t row_limit = 1000;  // of collectors with a row for each table or index, and of own queries
   std::vector<UserQuery> queries;
