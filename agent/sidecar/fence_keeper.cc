@@ -2,6 +2,7 @@
 
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <variant>
@@ -52,7 +53,8 @@ void FenceKeeper::Watch() {
   const int fd = link_.fd();
   if (fd < 0) {
     loop_->Cancel(retry_);
-    retry_ = loop_->At(loop_->Now() + std::chrono::milliseconds(200), [this] { Turn(); });
+    retry_ = loop_->At(std::max(loop_->Now() + std::chrono::milliseconds(1), link_.next_try()),
+                       [this] { Turn(); });
     return;
   }
   descriptor_.assign(fd);
@@ -79,7 +81,6 @@ void FenceKeeper::Told(const shim::FenceEvent& event) {
     Log(LogLevel::kWarn, "shim", "connection lost", {{"why", lost->why}});
     facts_.connected = false;
     sink_->OnShim(facts_, false);
-    loop_->Post([this] { Turn(); });  // looks whether it ended
   } else if (const auto* ended = std::get_if<shim::Ended>(&event)) {
     Log(LogLevel::kWarn, "shim", "the shim has ended", {{"with_its_database", ended->namespaced}});
     if (ended->namespaced && !facts_.ending) sink_->OnShimEnded();

@@ -225,9 +225,9 @@ struct Ended {
 using FenceEvent = std::variant<Connected, Disconnected, Armed, Refused, Exited, Fenced, Terminating, Ended>;
 
 // Never blocks: a unix socket that is full counts as a lost connection. One thread.
-// Use: watch fd() for reading; call OnReadable() when readable, soon after a Disconnected and then at least
-// every reconnect interval (it reconnects when needed, at most every 200 ms after a loss); fd() may change
-// after either call, -1 = not connected.
+// Use: watch fd() for reading; call OnReadable() when readable and, while fd() is -1, at next_try(): every
+// 200 ms, and more often just after a loss, to see whether the shim ended. fd() may change after either call,
+// -1 = not connected.
 class FenceLink {
  public:
   explicit FenceLink(std::string socket_path, const Clock& clock = BootClock());
@@ -236,6 +236,7 @@ class FenceLink {
   FenceLink& operator=(const FenceLink&) = delete;
 
   int fd() const;
+  MonoTime next_try() const;  // when OnReadable may connect again, while fd() is -1
   // Sends "kill everything at `until` unless extended". The confirmation is the Armed event with the same
   // values: only that permits promotion. Returns kUnavailable when it could not be sent.
   absl::Status Arm(MonoTime until, Epoch epoch);

@@ -10,6 +10,9 @@ namespace mainstay::shim {
 namespace {
 
 constexpr Duration kReconnectPause = std::chrono::milliseconds(200);
+// A process that is being killed closes its socket some milliseconds after its connections.
+constexpr Duration kLookPause = std::chrono::milliseconds(20);
+constexpr int kLooks = 10;
 constexpr int kFramesPerCall = 64;
 
 // What a sequence number was used for is in its low two bits, so that an answer needs no table to be
@@ -29,7 +32,9 @@ class FenceLink::Impl {
   absl::Status TryConnect() {
     const MonoTime now = clock.Now();
     if (now < next_try) return absl::UnavailableError("shim: waiting before the next attempt to connect");
-    next_try = now + kReconnectPause;
+    const bool look = lost_mode.has_value() && looks > 0;
+    if (look) looks--;
+    next_try = now + (look ? kLookPause : kReconnectPause);
     MAINSTAY_RETURN_IF_ERROR(connection.Open(path));
     const wire::Hello hello{wire::kProtocol, 0};
     MAINSTAY_RETURN_IF_ERROR(connection.Send(wire::Verb::kHello, Next(kHelloSeq), &hello, sizeof hello));
@@ -44,6 +49,7 @@ class FenceLink::Impl {
       out->push_back(Disconnected{std::string(why.message())});
       next_try = MonoTime();  // at once: whether anybody still listens there tells much
       lost_mode = mode;
+      looks = kLooks;
     }
     told = false;
   }
@@ -119,6 +125,7 @@ class FenceLink::Impl {
   uint32_t count = 0;
   bool told = false;  // Connected was reported
   wire::Mode mode = wire::Mode::kSession;
+  int looks = 0;                        // more that may be taken in quick succession
   std::optional<wire::Mode> lost_mode;  // of the shim that was lost and not heard of since
   MonoTime next_try;
 };
@@ -128,6 +135,7 @@ FenceLink::FenceLink(std::string socket_path, const Clock& clock)
 FenceLink::~FenceLink() = default;
 
 int FenceLink::fd() const { return impl_->connection.fd(); }
+MonoTime FenceLink::next_try() const { return impl_->next_try; }
 
 absl::Status FenceLink::Arm(MonoTime until, Epoch epoch) {
   if (!impl_->told) return absl::UnavailableError("shim: not connected");
