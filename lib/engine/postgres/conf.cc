@@ -104,6 +104,14 @@ absl::Status Put(std::string* out, absl::string_view name, absl::string_view val
   return absl::OkStatus();
 }
 
+// Standard error goes through the shim to the agent (docs/AUDIT.md); the collector would write files instead.
+absl::Status PutLog(std::string* out, absl::string_view prefix) {
+  if (prefix.empty()) return absl::OkStatus();
+  MAINSTAY_RETURN_IF_ERROR(Put(out, "logging_collector", "off"));
+  MAINSTAY_RETURN_IF_ERROR(Put(out, "log_destination", "stderr"));
+  return Put(out, "log_line_prefix", prefix);
+}
+
 bool IsSimpleRole(absl::string_view name) {
   return !name.empty() && name.size() <= kMaxNameBytes && std::all_of(name.begin(), name.end(), [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-';
@@ -195,12 +203,7 @@ absl::StatusOr<std::string> BuildConf(const ConfInput& input, const RoleState& r
   // After a crash one syncfs instead of an fsync of each file: a restart in place in half the time
   // (docs/POSTGRES.md).
   if (input.version >= 14) MAINSTAY_RETURN_IF_ERROR(preset("recovery_init_sync_method", "syncfs"));
-  if (!o.log_prefix.empty()) {
-    // Standard error goes through the shim to the agent (docs/AUDIT.md); the collector would write files instead.
-    MAINSTAY_RETURN_IF_ERROR(preset("logging_collector", "off"));
-    MAINSTAY_RETURN_IF_ERROR(preset("log_destination", "stderr"));
-    MAINSTAY_RETURN_IF_ERROR(preset("log_line_prefix", o.log_prefix));
-  }
+  MAINSTAY_RETURN_IF_ERROR(PutLog(&out, o.log_prefix));
   absl::StrAppend(&out, "\n# from the configuration\n");
   for (const auto& [name, value] : s.parameters)
     MAINSTAY_RETURN_IF_ERROR(Put(&out, absl::AsciiStrToLower(name), value));
