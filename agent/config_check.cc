@@ -107,7 +107,8 @@ class Checker {
            "give lines a second, or 0 for no limit");
     }
     if (audit.database_log_rate() > 0 && audit.database_log_burst() < 1) {
-      add_("audit.database_log_burst", absl::StrCat(audit.database_log_burst()), "is out of bounds", "give 1 or more");
+      add_("audit.database_log_burst", absl::StrCat(audit.database_log_burst()), "is out of bounds",
+           "give 1 or more");
     }
     if (m_.sync_count() < 1 || m_.sync_count() >= static_cast<int>(election::kMaxMembers)) {
       add_("sync_count", absl::StrCat(m_.sync_count()), "is out of bounds",

@@ -14,7 +14,7 @@ class Duration;
 namespace mainstay::v1 {
 class Metrics;
 class Postgresql;
-}
+}  // namespace mainstay::v1
 
 namespace mainstay::agent {
 

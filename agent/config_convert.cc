@@ -181,8 +181,8 @@ Config ConvertConfig(std::shared_ptr<const v1::AgentConfig> message) {
   c.log_format = m.log().format() == v1::Log::FORMAT_TEXT ? LogFormat::kText : LogFormat::kJson;
   c.audit_enabled = m.audit().enabled();
   c.audit_reads = m.audit().probes();
-  c.database_log = {m.audit().database_log(), ToLevel(m.audit().database_log_level()), m.audit().database_log_rate(),
-                    m.audit().database_log_burst()};
+  c.database_log = {m.audit().database_log(), ToLevel(m.audit().database_log_level()),
+                    m.audit().database_log_rate(), m.audit().database_log_burst()};
   c.message = std::move(message);
   return c;
 }

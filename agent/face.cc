@@ -334,7 +334,8 @@ class FacesImpl : public Faces {
   patroni::Options patroni_;
   HttpChanges changes_;
   bool serving_ = true;
-  const std::shared_ptr<std::atomic<bool>> audit_reads_ = std::make_shared<std::atomic<bool>>(config_.audit_reads);
+  const std::shared_ptr<std::atomic<bool>> audit_reads_ =
+      std::make_shared<std::atomic<bool>>(config_.audit_reads);
   uint64_t subscription_ = 0;
   std::unique_ptr<http::Server> http_;
   std::unique_ptr<rpc::Server> grpc_;

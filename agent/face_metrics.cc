@@ -117,7 +117,8 @@ void MetricsPage::WriteOwn(const rpc::StatusView& view, MonoTime now, const http
     w.Sample({{"outcome", "dropped"}}, static_cast<double>(sources_.log->dropped()));
   }
   w.Family("mainstay_database_log_lines_total", metrics::Type::kCounter,
-           "Lines of the database's own log: written to standard output, over the rate, or faster than they were read.");
+           "Lines of the database's own log: written to standard output, over the rate, or faster than they "
+           "were read.");
   if (sources_.log != nullptr) {
     const audit::Log::DatabaseLines lines = sources_.log->database_lines();
     w.Sample({{"outcome", "written"}}, static_cast<double>(lines.written));

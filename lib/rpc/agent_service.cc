@@ -176,8 +176,7 @@ AgentService::Reactor* AgentService::ListMembers(Context* context, const v1::Lis
   return EndNow(absl::OkStatus());
 }
 
-grpc::ServerWriteReactor<v1::Status>* AgentService::Watch(Context* context,
-                                                    const v1::WatchRequest* request) {
+grpc::ServerWriteReactor<v1::Status>* AgentService::Watch(Context* context, const v1::WatchRequest* request) {
   TellRead(*context, "Watch");
   const Duration asked(google::protobuf::util::TimeUtil::DurationToNanoseconds(request->interval()));
   if (watchers_->fetch_add(1) >= kMaxWatchers) {

@@ -22,10 +22,10 @@ namespace mainstay::rpc {
 
 // One call of a changing (or, if asked for, reading) method, for the audit log: before it is done and after.
 struct CallRecord {
-  bool started = true;  // false: ended
+  bool started = true;              // false: ended
   bool read = false;                // it only reads: told once, when it is answered
   std::string audit_id = UuidV7();  // copies keep it: the same when it began and ended
-  std::string method;   // "/mainstay.v1.Agent/Switchover"
+  std::string method;               // "/mainstay.v1.Agent/Switchover"
   AdminCommand command;
   AdminAnswer answer;   // ended only
   std::string refused;  // ended only: "INVALID_ARGUMENT: ..." when it never reached the loop
@@ -50,8 +50,8 @@ class Server {
     std::function<bool()> audit_reads;             // whether reading calls are told, too; the same
   };
   static absl::StatusOr<std::unique_ptr<Server>> Start(Options options);
-  virtual ~Server() = default;                // ends all calls (at most 1 s)
-  virtual std::string address() const = 0;    // with the real port
+  virtual ~Server() = default;              // ends all calls (at most 1 s)
+  virtual std::string address() const = 0;  // with the real port
   // Of the health service: "" and mainstay.v1.Agent; and others by name. Cheap when nothing changes.
   virtual void SetServing(bool serving) = 0;
   virtual void SetHealth(const std::string& service, bool serving) = 0;

@@ -166,7 +166,8 @@ TEST(AuditLog, AReaderThatDoesNotReadBlocksNobodyAndTheGapIsTold) {
   EXPECT_EQ(lines.back()["msg"], "after");
   for (size_t i = 1; i < lines.size(); ++i) EXPECT_GT(lines[i]["seq"], lines[i - 1]["seq"]);
   uint64_t told = 0;
-  for (const Json& line : lines) told += line.contains("dropped") ? line["dropped"]["lines"].get<uint64_t>() : 0;
+  for (const Json& line : lines)
+    told += line.contains("dropped") ? line["dropped"]["lines"].get<uint64_t>() : 0;
   EXPECT_EQ(told, log.dropped());
   EXPECT_EQ(lines.back()["seq"].get<uint64_t>() - lines.size(), told);
 }

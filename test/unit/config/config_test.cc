@@ -168,10 +168,10 @@ advertise: {http: "pg-0.pg:7401"}
 tags: {labels: {"x y": z}}
 advertise: {http: "unix:/run/x"}
 )");
-  for (const char* what : {"http.password_file is missing", "http.user = a:b is no name",
-                           "has no certificates",
-                           "10.0.0.0/40\" is no address", "tags.labels.x y = z is no tag",
-                           "advertise.http = unix:/run/x is no address that others could dial"}) {
+  for (const char* what :
+       {"http.password_file is missing", "http.user = a:b is no name", "has no certificates",
+        "10.0.0.0/40\" is no address", "tags.labels.x y = z is no tag",
+        "advertise.http = unix:/run/x is no address that others could dial"}) {
     EXPECT_THAT(bad.Problems(), HasSubstr(what));
   }
 }

@@ -18,6 +18,20 @@ long ResidentKb() {
   return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+// A sanitizer keeps what was freed for a while and shadows the rest: how much memory is resident says nothing
+// of us then.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kResidentIsOurs = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+constexpr bool kResidentIsOurs = false;
+#else
+constexpr bool kResidentIsOurs = true;
+#endif
+#else
+constexpr bool kResidentIsOurs = true;
+#endif
+
 TEST(Hostile, AThousandIdleConnectionsKeepNoProbeOut) {
   Running server(Echo());
   const long before = ResidentKb();
@@ -29,7 +43,7 @@ TEST(Hostile, AThousandIdleConnectionsKeepNoProbeOut) {
   EXPECT_THAT(Get(server.Port(), "GET /livez HTTP/1.1\r\n" + kClose + "\r\n"), HasSubstr("/livez"));
   EXPECT_GE(server.Count().evicted_connections, 1000u - 64u);
   EXPECT_EQ(server.Count().refused_connections, 0u);
-  EXPECT_LT(ResidentKb() - before, 4096);
+  if (kResidentIsOurs) EXPECT_LT(ResidentKb() - before, 4096);
 }
 
 TEST(Hostile, OnlyWhenAllAreBeingAnsweredIsANewcomerRefused) {
@@ -65,7 +79,7 @@ TEST(Hostile, AGigabyteIsRefusedBeforeItIsSent) {
   std::string chunks = "POST / HTTP/1.1\r\n" + kClose + "Transfer-Encoding: chunked\r\n\r\n";
   for (int i = 0; i < 20; ++i) chunks += "1000\r\n" + std::string(4096, 'y') + "\r\n";
   EXPECT_THAT(Get(server.Port(), chunks), StartsWith("HTTP/1.1 413"));
-  EXPECT_LT(ResidentKb() - before, 4096);
+  if (kResidentIsOurs) EXPECT_LT(ResidentKb() - before, 4096);
 }
 
 TEST(Hostile, ABodyThatDripsIsDroppedAtTheDeadlineOfTheWhole) {
@@ -121,7 +135,7 @@ TEST(Hostile, AnswersThatNobodyReadsAreBounded) {
     Send(lazy.back(), "GET /big HTTP/1.1\r\n" + kClose + "\r\n");
   }
   std::this_thread::sleep_for(milliseconds(300));
-  EXPECT_LT(ResidentKb(), 120 * 1024);
+  if (kResidentIsOurs) EXPECT_LT(ResidentKb(), 120 * 1024);
   EXPECT_THAT(Get(server.Port(), "GET /small HTTP/1.1\r\n" + kClose + "\r\n"), HasSubstr("xxxxx"));
   std::this_thread::sleep_for(milliseconds(2200));
   EXPECT_GE(server.Count().timeouts, 1u);
