@@ -170,10 +170,54 @@ void ToProto(const election::PeerReport& in, const std::string& cluster, v1::Pee
   out->set_take(in.take);
 }
 
+namespace {
+
+absl::StatusOr<election::Cause> FromProto(v1::FreezeCause cause) {
+  switch (cause) {
+    case v1::FREEZE_CAUSE_RELEASED:
+      return election::Cause::kReleased;
+    case v1::FREEZE_CAUSE_EXPIRED:
+      return election::Cause::kExpired;
+    case v1::FREEZE_CAUSE_UNSPECIFIED:
+    case v1::FREEZE_CAUSE_SUSPECTED:
+      return election::Cause::kSuspected;
+    case v1::FREEZE_CAUSE_FROZEN:
+      return election::Cause::kFrozen;
+    case v1::FREEZE_CAUSE_LOST:
+      return election::Cause::kLost;
+    case v1::FREEZE_CAUSE_FORCED:
+      return election::Cause::kForced;
+    default:
+      return Wrong("cause", absl::StrCat(static_cast<int>(cause)),
+                   "update this agent: it does not know that cause");
+  }
+}
+
+v1::FreezeCause ToProto(election::Cause cause) {
+  switch (cause) {
+    case election::Cause::kReleased:
+      return v1::FREEZE_CAUSE_RELEASED;
+    case election::Cause::kExpired:
+      return v1::FREEZE_CAUSE_EXPIRED;
+    case election::Cause::kSuspected:
+      return v1::FREEZE_CAUSE_SUSPECTED;
+    case election::Cause::kFrozen:
+      return v1::FREEZE_CAUSE_FROZEN;
+    case election::Cause::kLost:
+      return v1::FREEZE_CAUSE_LOST;
+    case election::Cause::kForced:
+      return v1::FREEZE_CAUSE_FORCED;
+  }
+  return v1::FREEZE_CAUSE_UNSPECIFIED;
+}
+
+}  // namespace
+
 absl::StatusOr<election::FreezeAsked> FromProto(const v1::FreezeRequest& in) {
   MAINSTAY_RETURN_IF_ERROR(CheckName(in.from(), "from"));
   MAINSTAY_RETURN_IF_ERROR(CheckEpoch(in.epoch(), "epoch", 1));
-  return election::FreezeAsked{.ask = in.ask(), .from = in.from(), .epoch = in.epoch()};
+  MAINSTAY_ASSIGN_OR_RETURN(const election::Cause cause, FromProto(in.cause()));
+  return election::FreezeAsked{.ask = in.ask(), .from = in.from(), .epoch = in.epoch(), .cause = cause};
 }
 
 void ToProto(const election::FreezeAsked& in, const std::string& cluster, v1::FreezeRequest* out) {
@@ -181,6 +225,7 @@ void ToProto(const election::FreezeAsked& in, const std::string& cluster, v1::Fr
   out->set_ask(in.ask);
   out->set_from(in.from);
   out->set_epoch(in.epoch);
+  out->set_cause(ToProto(in.cause));
 }
 
 absl::StatusOr<election::FreezeAnswered> FromProto(const v1::FreezeReply& in) {

@@ -1,6 +1,7 @@
 // What strangers do to the port: idle crowds, drips, lies about lengths, floods.
 #include <fcntl.h>
 
+#include <atomic>
 #include <fstream>
 
 #include "lib/http/request_reader.h"
@@ -48,15 +49,21 @@ TEST(Hostile, AThousandIdleConnectionsKeepNoProbeOut) {
 
 TEST(Hostile, OnlyWhenAllAreBeingAnsweredIsANewcomerRefused) {
   std::vector<Reply> kept;
+  std::atomic<int> asked = 0;  // what is before it in `kept` may be read by this thread
   Server::Options options;
   options.max_connections = 4;
-  Running server([&](const Request&, Reply reply) { kept.push_back(std::move(reply)); }, options);
+  Running server(
+      [&](const Request&, Reply reply) {
+        kept.push_back(std::move(reply));
+        ++asked;
+      },
+      options);
   std::vector<UniqueFd> busy;
   for (int i = 0; i < 4; ++i) {
     busy.push_back(Connect(server.Port()));
     Send(busy.back(), "GET / HTTP/1.1\r\n" + kClose + "\r\n");
   }
-  while (kept.size() < 4) std::this_thread::sleep_for(milliseconds(5));
+  while (asked < 4) std::this_thread::sleep_for(milliseconds(5));
   EXPECT_THAT(ReadAll(Connect(server.Port())), StartsWith("HTTP/1.1 503"));
   EXPECT_EQ(server.Count().refused_connections, 1u);
   for (auto& reply : kept) reply({.status = 200, .body = "late"});

@@ -55,6 +55,28 @@ TEST(Convert, NeverSeenStaysNever) {
   EXPECT_EQ(FromProto(there)->stream_age, Duration::max());
 }
 
+// What a member refuses, and to whom its promise belongs, hangs on why it is asked.
+TEST(Convert, AFreezeSaysWhyItIsAsked) {
+  using election::Cause;
+  for (const Cause cause :
+       {Cause::kReleased, Cause::kExpired, Cause::kSuspected, Cause::kFrozen, Cause::kLost, Cause::kForced}) {
+    v1::FreezeRequest there;
+    ToProto(election::FreezeAsked{.ask = 7, .from = "b", .epoch = 9, .cause = cause}, "pg", &there);
+    const absl::StatusOr<election::FreezeAsked> back = FromProto(there);
+    ASSERT_TRUE(back.ok()) << back.status();
+    EXPECT_EQ(back->ask, 7u);
+    EXPECT_EQ(back->from, "b");
+    EXPECT_EQ(back->epoch, 9);
+    EXPECT_EQ(back->cause, cause);
+  }
+  v1::FreezeRequest silent;
+  silent.set_from("b");
+  silent.set_epoch(9);
+  EXPECT_EQ(FromProto(silent)->cause, Cause::kSuspected);
+  silent.set_cause(static_cast<v1::FreezeCause>(99));
+  EXPECT_FALSE(FromProto(silent).ok());
+}
+
 // Changes one thing of a good report; the error must name the field.
 void Refused(const std::string& field, const std::function<void(v1::PeerReport*)>& change) {
   v1::PeerReport r;
