@@ -44,7 +44,9 @@ TEST(Hostile, AThousandIdleConnectionsKeepNoProbeOut) {
   EXPECT_THAT(Get(server.Port(), "GET /livez HTTP/1.1\r\n" + kClose + "\r\n"), HasSubstr("/livez"));
   EXPECT_GE(server.Count().evicted_connections, 1000u - 64u);
   EXPECT_EQ(server.Count().refused_connections, 0u);
-  if (kResidentIsOurs) EXPECT_LT(ResidentKb() - before, 4096);
+  if (kResidentIsOurs) {
+    EXPECT_LT(ResidentKb() - before, 4096);
+  }
 }
 
 TEST(Hostile, OnlyWhenAllAreBeingAnsweredIsANewcomerRefused) {
@@ -86,7 +88,9 @@ TEST(Hostile, AGigabyteIsRefusedBeforeItIsSent) {
   std::string chunks = "POST / HTTP/1.1\r\n" + kClose + "Transfer-Encoding: chunked\r\n\r\n";
   for (int i = 0; i < 20; ++i) chunks += "1000\r\n" + std::string(4096, 'y') + "\r\n";
   EXPECT_THAT(Get(server.Port(), chunks), StartsWith("HTTP/1.1 413"));
-  if (kResidentIsOurs) EXPECT_LT(ResidentKb() - before, 4096);
+  if (kResidentIsOurs) {
+    EXPECT_LT(ResidentKb() - before, 4096);
+  }
 }
 
 TEST(Hostile, ABodyThatDripsIsDroppedAtTheDeadlineOfTheWhole) {
@@ -142,7 +146,9 @@ TEST(Hostile, AnswersThatNobodyReadsAreBounded) {
     Send(lazy.back(), "GET /big HTTP/1.1\r\n" + kClose + "\r\n");
   }
   std::this_thread::sleep_for(milliseconds(300));
-  if (kResidentIsOurs) EXPECT_LT(ResidentKb(), 120 * 1024);
+  if (kResidentIsOurs) {
+    EXPECT_LT(ResidentKb(), 120 * 1024);
+  }
   EXPECT_THAT(Get(server.Port(), "GET /small HTTP/1.1\r\n" + kClose + "\r\n"), HasSubstr("xxxxx"));
   std::this_thread::sleep_for(milliseconds(2200));
   EXPECT_GE(server.Count().timeouts, 1u);
