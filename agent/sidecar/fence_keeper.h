@@ -1,8 +1,8 @@
 // The fence, for real: the shim's connection on the loop, and a way to kill past everything.
 //
-// Arming never blocks (a frame on a unix socket); a lost connection is tried again every 200 ms, the shim
-// holds its deadline meanwhile. Kill uses a connection and a thread of its own, made at first use: killing
-// waits for the last process.
+// Arming never blocks (a frame on a unix socket); a lost connection is tried again (FenceLink::next_try), the
+// shim holds its deadline meanwhile. Kill uses a connection and a thread of its own, made at first use:
+// killing waits for the last process.
 //
 // Thread rules: loop only.
 #ifndef MAINSTAY_AGENT_SIDECAR_FENCE_KEEPER_H_

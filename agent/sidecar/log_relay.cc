@@ -59,7 +59,7 @@ struct LogRelay::Shared {
   void Take(const shim::LogBytes& chunk);
   void Line(const audit::DatabaseLine& line);
   void Missing(uint64_t lines, uint64_t bytes, bool overflow);
-  void TellMissing(bool now);
+  void TellMissing();
   bool Put(const std::function<std::string(const audit::Identity&, uint64_t, int64_t)>& format);
 
   shim::LogLink link;
@@ -128,7 +128,7 @@ bool LogRelay::Shared::Serve() {
       Take(*chunk);
     } else if (absl::IsDeadlineExceeded(chunk.status())) {
       parser.Flush(sink);
-      TellMissing(false);
+      TellMissing();
     } else {
       parser.Flush(sink);
       return any;
@@ -164,14 +164,14 @@ void LogRelay::Shared::Line(const audit::DatabaseLine& line) {
     out->CountMissing(1, 0);
     return;
   }
-  TellMissing(false);
+  TellMissing();
   Put([&line](const audit::Identity& who, uint64_t seq, int64_t unix_us) {
     return audit::Format(line, who, seq, unix_us);
   });
 }
 
 // One line for each reason, at most one a second.
-void LogRelay::Shared::TellMissing(bool now) {
+void LogRelay::Shared::TellMissing() {
   const auto tell = [this](audit::Dropped* what, const char* reason, const char* why) {
     if (what->lines + what->bytes == 0) return;
     what->reason = reason;
@@ -184,7 +184,7 @@ void LogRelay::Shared::TellMissing(bool now) {
     }
   };
   const MonoTime time = BootClock().Now();
-  if (!now && time - told_at < kTellAfter) return;
+  if (time - told_at < kTellAfter) return;
   if (limited.lines + overflowed.lines + overflowed.bytes == 0) return;
   told_at = time;
   tell(&overflowed, "overflow", "they came faster than they were read");
