@@ -410,7 +410,9 @@ class Cluster:
                 return None
             if sync and len(want) > 1:
                 s = p.status()
-                if not s or s.get("leader") != p.name or not s.get("durability", {}).get("sync_names"):
+                d = (s or {}).get("durability", {})
+                # The database waits a probe before the record says so; until then nobody may take over.
+                if not s or s.get("leader") != p.name or not d.get("sync_names") or not d.get("voters"):
                     return None
             return p
         return self.wait(f"a primary with {sorted(want)} joined", ready, timeout, 0.2)

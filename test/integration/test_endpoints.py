@@ -141,6 +141,8 @@ class Endpoints(ClusterCase):
         self.c.wait("replay is paused", lambda: json.loads(call(r, "GET", "/patroni")[1])["xlog"]["paused"] is True, BOUND)
         r.superuser("SELECT pg_wal_replay_resume()")
         for m in self.c.members:
+            # The second voter joins some probes after the first (wait_ready asks for one).
+            self.c.wait(f"{m.name} sees both voters", lambda m=m: sum(x["role"] == "quorum_standby" for x in json.loads(call(m, "GET", "/cluster")[1])["members"]) == 2, BOUND)
             cluster = json.loads(call(m, "GET", "/cluster")[1])
             self.assertEqual(cluster["scope"], self.c.name)
             self.assertEqual([x["name"] for x in cluster["members"]], sorted(x.name for x in self.c.members))
