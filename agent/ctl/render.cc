@@ -43,8 +43,10 @@ Colour RowColour(const Cluster::Known& known) {
   return Colour::kYellow;
 }
 
+// "yes": writes wait for it and the record says so, so it may take over alone. The database waits for it a
+// probe before the record names it; a primary that ends in between has no heir that could be sure.
 std::string SyncText(const v1::MemberStatus& row) {
-  if (row.sync()) return "yes";
+  if (row.sync()) return row.voter() ? "yes" : "joining";
   return row.voter() ? "voter" : "-";
 }
 
