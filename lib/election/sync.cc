@@ -22,6 +22,14 @@ bool Eligible(const State& s, const Name& name) {
   return m != nullptr && !m->no_failover && name != s.set->self.name;
 }
 
+// The member itself knows that it streams under this epoch. The database of the primary sees that first; a
+// primary lost in between would leave a voter behind that cannot say of which reign its data are (rule S6),
+// so that its freeze counts for nothing.
+bool KnowsItStreams(const State& s, const Name& name) {
+  const Peer* p = FindPeer(s, name);
+  return p != nullptr && p->report.can_vote && p->report.record_epoch == s.view->epoch;
+}
+
 // The standbys that should acknowledge: those that stream, and those that stopped so recently that it may
 // pass.
 Names Target(const State& s, MonoTime now) {
@@ -31,6 +39,7 @@ Names Target(const State& s, MonoTime now) {
     // answers.
     if (!Eligible(s, h.name) || s.view->FindMember(h.name)->data_nonce.empty()) continue;
     const bool in = s.view->HasVoter(h.name) || Contains(s.applied.names, h.name);
+    if (!in && !KnowsItStreams(s, h.name)) continue;
     if (h.streaming || (in && !h.bad_since.is_never() && now - h.bad_since < s.set->sync_patience))
       out.push_back(h.name);
   }
