@@ -15,10 +15,6 @@ namespace {
 using google::protobuf::Descriptor;
 using google::protobuf::EnumDescriptor;
 
-bool IsDuration(const FieldDescriptor* f) {
-  return f->message_type() != nullptr && f->message_type()->full_name() == "google.protobuf.Duration";
-}
-
 // "LOCK_CONFIGMAP" of enum Lock -> "configmap".
 std::string ShortName(const EnumDescriptor* type, const std::string& value) {
   const std::string lower = absl::AsciiStrToLower(value);
@@ -154,6 +150,10 @@ class Printer {
 };
 
 }  // namespace
+
+bool IsDuration(const FieldDescriptor* f) {
+  return f->message_type() != nullptr && f->message_type()->full_name() == "google.protobuf.Duration";
+}
 
 void ForEachField(const Descriptor* type,
                   const std::function<void(const std::string&, const FieldDescriptor*)>& visit) {

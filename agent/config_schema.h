@@ -51,6 +51,7 @@ struct Leaf {
 };
 std::vector<Leaf> Flatten(const Message& root);
 
+bool IsDuration(const FieldDescriptor* field);
 bool IsReloadable(const FieldDescriptor* field);
 std::string Help(const FieldDescriptor* field);
 std::string Preset(const FieldDescriptor* field);

@@ -25,9 +25,6 @@ constexpr size_t kMaxFileBytes = 256 * 1024;
 constexpr size_t kMaxText = 4096;
 constexpr size_t kMaxList = 256;
 
-bool IsDuration(const FieldDescriptor* f) {
-  return f->message_type() != nullptr && f->message_type()->full_name() == "google.protobuf.Duration";
-}
 bool IsScalar(const FieldDescriptor* f) {
   return !f->is_repeated() && (f->message_type() == nullptr || IsDuration(f));
 }

@@ -17,13 +17,6 @@ namespace {
 using election::DbState;
 using election::Role;
 
-const rpc::MemberView* Find(const rpc::StatusView& v, const election::Name& name) {
-  for (const rpc::MemberView& m : v.members) {
-    if (m.name == name) return &m;
-  }
-  return nullptr;
-}
-
 // Where the leader's log ends, as far as this member knows; 0: not known.
 uint64_t LeaderEnd(const rpc::StatusView& v) {
   const rpc::MemberView* leader = v.leader.empty() ? nullptr : Find(v, v.leader);
@@ -140,6 +133,23 @@ std::string PortOf(const std::string& address) { return address.substr(address.r
 std::string HostOf(const std::string& address) { return address.substr(0, address.rfind(':')); }
 
 }  // namespace
+
+const rpc::MemberView* Find(const rpc::StatusView& v, const election::Name& name) {
+  for (const rpc::MemberView& m : v.members) {
+    if (m.name == name) return &m;
+  }
+  return nullptr;
+}
+
+std::optional<bool> Truth(const Json& value) {
+  if (value.is_boolean()) return value.get<bool>();
+  std::string text;
+  if (value.is_number_integer()) text = std::to_string(value.get<int64_t>());
+  if (value.is_string()) text = absl::AsciiStrToLower(value.get_ref<const std::string&>());
+  if (text == "on" || text == "true" || text == "yes" || text == "1") return true;
+  if (text == "off" || text == "false" || text == "no" || text == "0") return false;
+  return std::nullopt;
+}
 
 Options ToOptions(const Config& config, const std::string& listening) {
   Options o;

@@ -14,6 +14,7 @@
 
 #include "agent/config.h"
 #include "agent/schedule.h"
+#include "lib/base/json.h"
 #include "lib/http/server.h"
 #include "lib/metrics/metrics.h"
 #include "lib/rpc/port.h"
@@ -63,6 +64,10 @@ SyncKind SyncOf(const Facts& f, const election::Name& member);
 std::string ReplicationState(const Facts& f);
 // "15.20" -> 150020; 0: not known.
 int ServerVersion(const std::string& version);
+// A member by its name; null: none.
+const rpc::MemberView* Find(const rpc::StatusView& v, const election::Name& name);
+// As Patroni's parse_bool: true, "true", "on", "yes", "1", 1, and their opposites; absent: none of them.
+std::optional<bool> Truth(const Json& value);
 // The durability that people want, as far as this member knows: the primary knows best.
 election::Durability Wished(const Facts& f);
 // When the lock was last known to answer, in seconds since 1970; 0: never.

@@ -39,17 +39,6 @@ bool Text(const Json& json, const char* key, std::string* out) {
   return true;
 }
 
-// As Patroni's parse_bool: true, "true", "on", "yes", "1", 1, and their opposites.
-std::optional<bool> Truth(const Json& value) {
-  if (value.is_boolean()) return value.get<bool>();
-  std::string text;
-  if (value.is_number_integer()) text = std::to_string(value.get<int64_t>());
-  if (value.is_string()) text = absl::AsciiStrToLower(value.get_ref<const std::string&>());
-  if (text == "on" || text == "true" || text == "yes" || text == "1") return true;
-  if (text == "off" || text == "false" || text == "no" || text == "0") return false;
-  return std::nullopt;
-}
-
 // ISO 8601 with a zone. 400 without one, 422 for nonsense and for the past.
 std::optional<Refusal> When(const std::string& text, const std::string& action, int64_t now_ms,
                             int64_t* out) {
@@ -80,11 +69,10 @@ std::optional<Refusal> When(const std::string& text, const std::string& action, 
                 "Unable to parse scheduled timestamp. It should be in an unambiguous format, e.g. ISO 8601");
 }
 
-const rpc::MemberView* Find(const rpc::StatusView& v, const election::Name& name) {
-  for (const rpc::MemberView& m : v.members) {
-    if (m.name == name && (m.in_record || !m.heard_at.is_past())) return &m;
-  }
-  return nullptr;
+// A member that is there or was: not one that the configuration only names.
+const rpc::MemberView* FindKnown(const rpc::StatusView& v, const election::Name& name) {
+  const rpc::MemberView* m = Find(v, name);
+  return m != nullptr && (m->in_record || !m->heard_at.is_past()) ? m : nullptr;
 }
 
 bool MayLead(const rpc::MemberView& m) { return !m.no_failover && m.state == election::DbState::kRunning; }
@@ -94,7 +82,7 @@ std::string Impossible(const SwitchoverAsk& ask, const Facts& f, const std::stri
   const auto& v = f.view;
   if (!ask.leader.empty() && ask.leader != v.leader) return "leader name does not match";
   if (!ask.candidate.empty()) {
-    const rpc::MemberView* m = Find(v, ask.candidate);
+    const rpc::MemberView* m = FindKnown(v, ask.candidate);
     if (m == nullptr) return "candidate does not exists";
     if (MayLead(*m)) return "";
     return action + " is not possible: no good candidates have been found";

@@ -46,19 +46,6 @@ Json Shown(const Facts& f, const std::string& key) {
   return it == json->end() ? Json(nullptr) : *it;
 }
 
-std::optional<bool> Truth(const Json& value) {
-  if (value.is_boolean()) return value.get<bool>();
-  if (value.is_number_integer()) {
-    const auto n = value.get<int64_t>();
-    return n == 0 || n == 1 ? std::optional<bool>(n == 1) : std::nullopt;
-  }
-  if (!value.is_string()) return std::nullopt;
-  const std::string text = absl::AsciiStrToLower(value.get_ref<const std::string&>());
-  if (text == "on" || text == "true" || text == "yes" || text == "1") return true;
-  if (text == "off" || text == "false" || text == "no" || text == "0") return false;
-  return std::nullopt;
-}
-
 struct Wanted {
   std::optional<bool> pause, sync, strict;
 };

@@ -21,13 +21,6 @@ std::string PythonTime(int64_t unix_ms) {  // "2024-08-28 19:39:26.352000+00:00"
   return absl::FormatTime("%Y-%m-%d %H:%M:%E6S%Ez", absl::FromUnixMillis(unix_ms), absl::UTCTimeZone());
 }
 
-const rpc::MemberView* Find(const rpc::StatusView& v, const election::Name& name) {
-  for (const rpc::MemberView& m : v.members) {
-    if (m.name == name) return &m;
-  }
-  return nullptr;
-}
-
 // Patroni's word for the database's state.
 std::string StateOf(DbState state, const std::string& activity, bool empty) {
   if (absl::StartsWith(activity, "clon")) return "creating replica";

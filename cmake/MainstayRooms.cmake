@@ -59,7 +59,7 @@ endif()
 include(MainstayPch)
 
 function(mainstay_room)
-  cmake_parse_arguments(R "HEADER_ONLY" "NAME" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  cmake_parse_arguments(R "HEADER_ONLY" "NAME;UNITY" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
   if(R_HEADER_ONLY)
     add_library(mainstay_${R_NAME} INTERFACE)
     target_include_directories(mainstay_${R_NAME} INTERFACE
@@ -72,6 +72,9 @@ function(mainstay_room)
     target_link_libraries(mainstay_${R_NAME} PUBLIC ${R_DEPS} PRIVATE ${R_PRIVATE_DEPS} $<BUILD_INTERFACE:mainstay_flags>)
     target_compile_features(mainstay_${R_NAME} PUBLIC cxx_std_20)
     mainstay_use_pch(mainstay_${R_NAME} rooms)
+    if(R_UNITY AND MAINSTAY_PCH)  # not under sanitizers and in debug: there a file that forgets an include is found
+      set_target_properties(mainstay_${R_NAME} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${R_UNITY})
+    endif()
   endif()
   set_target_properties(mainstay_${R_NAME} PROPERTIES EXPORT_NAME ${R_NAME})
   add_library(mainstay::${R_NAME} ALIAS mainstay_${R_NAME})
