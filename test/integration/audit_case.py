@@ -31,6 +31,10 @@ class AuditMember(Member):
             return {"stdout": self.shim_err.write_end, "stderr": self.shim_err.write_end}
         return {"stdout": self.out.write_end, "stderr": self.err.write_end}
 
+    def tails(self, count):
+        for title, output in (("stdout", self.out), ("stderr", self.err), ("shim", self.shim_err)):
+            yield f"{self.name}: {title}", output.text().decode(errors="replace").splitlines()[-count:]
+
     def ctl(self, verb, *args, timeout=60, check=True):
         """Over the members' unix sockets: nobody but the same user of the same machine."""
         sockets = [f"unix:{m.run_dir}/agent.sock" for m in [self] + [m for m in self.cluster.members if m is not self]]

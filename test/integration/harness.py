@@ -145,6 +145,15 @@ class Member:
         """Where a program's outputs go, when not into its log file: stdout=, stderr=."""
         return {}
 
+    def tails(self, count):
+        """The last lines of what the programs wrote, for a person: (title, lines)."""
+        for log in (self.agent_log, self.shim_log, self.pg_log):
+            try:
+                with open(log, errors="replace") as f:
+                    yield log, f.readlines()[-count:]
+            except OSError:
+                continue
+
     def running(self):
         return bool(self.agent and self.agent.running() and self.shim and self.shim.running())
 
@@ -482,13 +491,8 @@ class Cluster:
                 lines.append(f"{m.name}: phase {s.get('phase')} role {s.get('role')} epoch {s.get('epoch')} leader {s.get('leader')} "
                              f"db {db.get('state')} writable {db.get('writable')} from {db.get('streaming_from')} {db.get('activity', '')}")
         for m in self.members:
-            for log in (m.agent_log, m.shim_log, m.pg_log):
-                try:
-                    with open(log, errors="replace") as f:
-                        tail = f.readlines()[-12:]
-                except OSError:
-                    continue
-                lines.append(f"--- {log}")
+            for title, tail in m.tails(12):
+                lines.append(f"--- {title}")
                 lines += [line.rstrip()[:240] for line in tail]
         return "\n".join(lines)
 
