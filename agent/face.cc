@@ -157,6 +157,7 @@ class FacesImpl : public Faces {
     options.cluster = config_.cluster;
     options.member = config_.name;
     options.port = port_;
+    options.stalled_after = kStalledAfter;
     options.audit = AuditSink();
     options.audit_reads = [reads = audit_reads_] { return reads->load(); };
     auto grpc = rpc::Server::Start(std::move(options));
