@@ -115,7 +115,7 @@ class Driver : public FenceSink {
   void OnPodEnding(bool ending, bool other_shim);
   void ShutDownWhenHandedOver();
   election::Epoch EpochNow() const;
-  std::vector<election::Name> Others() const;  // members of the record but this one
+  std::vector<election::Name> Others() const;  // the former primary, then the other members
 
   const DriverOptions options_;
   const DriverParts parts_;
