@@ -409,7 +409,10 @@ void Driver::OnPromise(const election::PromiseAsked& asked,
 
 void Driver::PublishView() {
   viewed_at_ = parts_.loop->Now();
-  board_.Put(BuildView(state_, journal_, parts_.engine->LastDetails(), extras_, viewed_at_));
+  const engine::Details details = parts_.engine->LastDetails();
+  timelines_.Look(state_, details.former_timelines, viewed_at_);
+  extras_.former_timelines = timelines_.former();
+  board_.Put(BuildView(state_, journal_, details, extras_, viewed_at_));
 }
 
 bool Driver::HandedOver() const {
