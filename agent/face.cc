@@ -33,9 +33,40 @@ std::string Ip(const std::string& peer) {
   return peer.substr(begin + 1, end - begin - 1);
 }
 
+// HTTP: nobody with a right to it.
+void Deny(const rpc::CallRecord& call, audit::Event* e) {
+  e->stage = audit::Stage::kFailed;
+  e->level = "warn";
+  e->action = "http.denied";
+  e->outcome = audit::Outcome::kFailure;
+  e->reason = "no-right";
+  e->request->params.clear();
+  e->msg = "a request that would change something was refused";
+  e->error = audit::Problem{"DENIED", call.refused};
+}
+
+void TellEnd(const rpc::CallRecord& call, audit::Event* e) {
+  const auto status = call.answer.status;
+  const bool bad = !call.refused.empty() || status == election::AdminStatus::kRefused ||
+                   status == election::AdminStatus::kFailed;
+  e->stage = bad ? audit::Stage::kFailed : audit::Stage::kCompleted;
+  e->outcome = bad                                      ? audit::Outcome::kFailure
+               : status == election::AdminStatus::kDone ? audit::Outcome::kSuccess
+                                                        : audit::Outcome::kUnknown;
+  if (bad) e->level = "warn";
+  e->took = call.took;
+  if (!call.refused.empty()) {
+    e->msg = absl::StrCat(e->action, " was not understood");
+    e->error = audit::Problem{"INVALID", call.refused};
+    return;
+  }
+  const char* how = status == election::AdminStatus::kAccepted ? "accepted" : bad ? "not done" : "done";
+  e->msg = absl::StrCat(e->action, " was ", how);
+  if (!call.answer.message.empty()) absl::StrAppend(&e->msg, ": ", call.answer.message);
+  if (bad) e->error = audit::Problem{rpc::ToString(status), call.answer.message};
+}
+
 audit::Event ToEvent(const rpc::CallRecord& call) {
-  const bool bad = !call.refused.empty() || call.answer.status == election::AdminStatus::kRefused ||
-                   call.answer.status == election::AdminStatus::kFailed;
   audit::Event e;
   e.id = call.audit_id;
   e.action = rpc::ToString(call.command.verb);
@@ -52,46 +83,19 @@ audit::Event ToEvent(const rpc::CallRecord& call) {
   if (call.command.verb == AdminVerb::kSetDurability) {
     e.request->params.emplace_back("durability", election::ToString(call.command.durability));
   }
-  if (call.authn == "none") {  // HTTP: nobody with a right to it
-    e.stage = audit::Stage::kFailed;
-    e.level = "warn";
-    e.action = "http.denied";
-    e.outcome = audit::Outcome::kFailure;
-    e.reason = "no-right";
-    e.request->params.clear();
-    e.msg = "a request that would change something was refused";
-    e.error = audit::Problem{"DENIED", call.refused};
-    return e;
-  }
-  if (call.read) {
+  if (call.authn == "none") {
+    Deny(call, &e);
+  } else if (call.read) {
     e.action = "read";
     e.outcome = audit::Outcome::kSuccess;
     e.reason.clear();
     e.request->params.clear();
     e.msg = absl::StrCat(call.method, " was answered");
-    return e;
-  }
-  if (call.started) {
+  } else if (call.started) {
     e.stage = audit::Stage::kStarted;
     e.msg = absl::StrCat("an administrator asked for ", e.action);
-    return e;
-  }
-  e.stage = bad ? audit::Stage::kFailed : audit::Stage::kCompleted;
-  e.outcome = bad                                                  ? audit::Outcome::kFailure
-              : call.answer.status == election::AdminStatus::kDone ? audit::Outcome::kSuccess
-                                                                   : audit::Outcome::kUnknown;
-  if (bad) e.level = "warn";
-  e.took = call.took;
-  if (!call.refused.empty()) {
-    e.msg = absl::StrCat(e.action, " was not understood");
-    e.error = audit::Problem{"INVALID", call.refused};
   } else {
-    e.msg = absl::StrCat(e.action, " was ",
-                         call.answer.status == election::AdminStatus::kAccepted ? "accepted"
-                         : bad                                                  ? "not done"
-                                                                                : "done");
-    if (!call.answer.message.empty()) absl::StrAppend(&e.msg, ": ", call.answer.message);
-    if (bad) e.error = audit::Problem{rpc::ToString(call.answer.status), call.answer.message};
+    TellEnd(call, &e);
   }
   return e;
 }
@@ -157,6 +161,7 @@ class FacesImpl : public Faces {
     options.cluster = config_.cluster;
     options.member = config_.name;
     options.port = port_;
+    options.stalled_after = kStalledAfter;
     options.audit = AuditSink();
     options.audit_reads = [reads = audit_reads_] { return reads->load(); };
     auto grpc = rpc::Server::Start(std::move(options));

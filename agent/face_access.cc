@@ -39,20 +39,20 @@ absl::StatusOr<std::string> ReadPasswordFile(const std::string& path) {
 }
 
 absl::Status HttpAccess::Configure(const Config& config) {
+  // First what can fail: rights that are half the former and half the new ones are nobody's wish.
+  std::string secret;
+  if (!config.http.user.empty()) {
+    const absl::StatusOr<std::string> password = ReadPasswordFile(config.http.password_file);
+    if (!password.ok()) return password.status();
+    secret = absl::StrCat(config.http.user, ":", *password);
+  }
+  user_ = config.http.user;
+  secret_ = std::move(secret);
   allow_.clear();
   for (const std::string& text : config.http.allow) {
     if (const auto network = ParseNetwork(text)) allow_.push_back(*network);
   }
   tls_ = config.http.tls;
-  if (config.http.user.empty()) {
-    user_.clear();
-    secret_.clear();
-    return absl::OkStatus();
-  }
-  const absl::StatusOr<std::string> password = ReadPasswordFile(config.http.password_file);
-  if (!password.ok()) return password.status();
-  user_ = config.http.user;
-  secret_ = absl::StrCat(user_, ":", *password);
   return absl::OkStatus();
 }
 

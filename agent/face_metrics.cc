@@ -133,6 +133,12 @@ void MetricsPage::WriteOwn(const rpc::StatusView& view, MonoTime now, const http
   w.Family("mainstay_http_evicted_connections_total", metrics::Type::kCounter,
            "HTTP connections that waited without a request and were closed for a newcomer.");
   w.Sample(static_cast<double>(http.evicted_connections));
+  w.Family("mainstay_http_bad_requests_total", metrics::Type::kCounter,
+           "HTTP requests that were not understood or too long.");
+  w.Sample(static_cast<double>(http.bad_requests));
+  w.Family("mainstay_http_timeouts_total", metrics::Type::kCounter,
+           "HTTP connections that were closed or answered because of a deadline.");
+  w.Sample(static_cast<double>(http.timeouts));
   WriteTlsMetrics(sources_.tls.get(), w);
   if (sources_.more) sources_.more(view, now, w);
   WriteProcessMetrics(w);

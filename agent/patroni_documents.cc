@@ -297,8 +297,16 @@ std::string ClusterDocument(const Facts& f) {
 
 std::string HistoryDocument(const Facts& f) {
   OrderedJson out = OrderedJson::array();
-  for (const election::HistoryEntry& h : f.view.history) {
-    out.push_back(OrderedJson::array({h.epoch, 0, h.reason, FormatWhen(h.unix_ms), h.holder}));
+  if (f.view.database.former_timelines == nullptr) return PythonJson(out);
+  for (const rpc::FormerTimeline& t : *f.view.database.former_timelines) {
+    OrderedJson line = OrderedJson::array({t.timeline, t.end, t.reason});
+    // Of a change that this agent does not know there is no more: as in Patroni, whose tools fill that up.
+    for (const election::HistoryEntry& h : f.view.history) {
+      if (t.next_epoch == 0 || h.epoch != t.next_epoch) continue;
+      line.push_back(FormatWhen(h.unix_ms));
+      line.push_back(h.holder);
+    }
+    out.push_back(std::move(line));
   }
   return PythonJson(out);
 }

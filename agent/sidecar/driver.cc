@@ -186,9 +186,7 @@ void Driver::Do(election::Notify& a) { peers_.Notify(a); }
 void Driver::Do(election::Publish& a) {
   extras_.role = a.role;
   journal_.Role(a.role, a.epoch);
-  std::vector<election::Name> others = Others();
-  if (!a.former.empty()) others.push_back(a.former);
-  parts_.publisher->Publish({a.role, a.epoch, std::move(others), why_});
+  parts_.publisher->Publish({a.role, a.epoch, Others(), why_});
 }
 
 void Driver::Do(election::Decision& a) {
@@ -203,10 +201,14 @@ std::vector<election::Name> Driver::Others() const {
   for (const election::Member& m : state_.view->members) {
     if (m.name != state_.set->self.name) names.push_back(m.name);
   }
-  // The former primary first.
+  // The former primary first, also one that was forgotten meanwhile: its pod may still wear the label.
+  election::Name former;
   for (const election::HistoryEntry& h : state_.view->history) {
-    const auto found = std::find(names.begin(), names.end(), h.holder);
-    if (found != names.end()) std::rotate(names.begin(), found, found + 1);
+    if (h.holder != state_.set->self.name) former = h.holder;
+  }
+  if (!former.empty()) {
+    std::erase(names, former);
+    names.insert(names.begin(), former);
   }
   return names;
 }
@@ -407,7 +409,10 @@ void Driver::OnPromise(const election::PromiseAsked& asked,
 
 void Driver::PublishView() {
   viewed_at_ = parts_.loop->Now();
-  board_.Put(BuildView(state_, journal_, parts_.engine->LastDetails(), extras_, viewed_at_));
+  const engine::Details details = parts_.engine->LastDetails();
+  timelines_.Look(state_, details.former_timelines, viewed_at_);
+  extras_.former_timelines = timelines_.former();
+  board_.Put(BuildView(state_, journal_, details, extras_, viewed_at_));
 }
 
 bool Driver::HandedOver() const {

@@ -26,6 +26,7 @@
 #include "agent/sidecar/peer_hub.h"
 #include "agent/sidecar/ports.h"
 #include "agent/sidecar/store_runner.h"
+#include "agent/sidecar/timelines.h"
 #include "agent/sidecar/view.h"
 #include "agent/sidecar/worker.h"
 #include "lib/election/core.h"
@@ -115,7 +116,7 @@ class Driver : public FenceSink {
   void OnPodEnding(bool ending, bool other_shim);
   void ShutDownWhenHandedOver();
   election::Epoch EpochNow() const;
-  std::vector<election::Name> Others() const;  // members of the record but this one
+  std::vector<election::Name> Others() const;  // the former primary, then the other members
 
   const DriverOptions options_;
   const DriverParts parts_;
@@ -128,6 +129,7 @@ class Driver : public FenceSink {
   AskDesk<election::PromiseAnswered> promises_;
   ViewBoard board_;
   ViewExtras extras_;
+  Timelines timelines_;
   std::function<std::string()> reload_;
 
   election::State state_;

@@ -1,10 +1,10 @@
 #include "agent/sidecar/incarnation.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
 #include "lib/base/file.h"
 #include "lib/base/log.h"
 
@@ -14,11 +14,7 @@ namespace {
 constexpr size_t kMaxBytes = 256;
 constexpr size_t kMaxId = 64;
 
-std::string Hex(uint64_t nonce) {
-  char text[20];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(nonce));
-  return text;
-}
+std::string Hex(uint64_t nonce) { return absl::StrCat(absl::Hex(nonce, absl::kZeroPad16)); }
 
 }  // namespace
 

@@ -12,30 +12,31 @@ absl::Status ToStatus(const kube::Result& result) {
   return result.ok() ? absl::OkStatus() : absl::UnavailableError(result.error.message);
 }
 
+// One that is gone has no label to be set or taken off.
+absl::Status OfPod(const kube::Result& result) {
+  return result.IsNotFound() ? absl::OkStatus() : ToStatus(result);
+}
+
 }  // namespace
 
-absl::Status KubePodApi::SetRole(const std::string& pod, const std::string& role, const std::string& only_if,
-                                 MonoTime deadline) {
-  const kube::Resource where{"", "v1", options_.ns, "pods", pod, ""};
-  kube::Result result;
-  if (only_if.empty()) {
-    const Json value = role.empty() ? Json(nullptr) : Json(role);
-    const Json patch = {{"metadata", {{"labels", {{options_.role_label, value}}}}}};
-    result = client_->Patch(where, kube::PatchType::kMerge, patch, {.deadline = deadline});
-  } else {
-    const std::string path =
-        "/metadata/labels/" + absl::StrReplaceAll(options_.role_label, {{"~", "~0"}, {"/", "~1"}});
-    Json patch = Json::array({{{"op", "test"}, {"path", path}, {"value", only_if}}});
-    if (role.empty()) {
-      patch.push_back({{"op", "remove"}, {"path", path}});
-    } else {
-      patch.push_back({{"op", "replace"}, {"path", path}, {"value", role}});
-    }
-    result = client_->Patch(where, kube::PatchType::kJson, patch, {.deadline = deadline});
-    if (!result.ok() && result.error.code == 422) return absl::OkStatus();  // the test: it has another value
-  }
-  if (result.IsNotFound()) return absl::OkStatus();
-  return ToStatus(result);
+kube::Resource KubePodApi::Pod(const std::string& pod) const {
+  return {"", "v1", options_.ns, "pods", pod, ""};
+}
+
+absl::Status KubePodApi::SetRole(const std::string& pod, const std::string& role, MonoTime deadline) {
+  const Json value = role.empty() ? Json(nullptr) : Json(role);
+  const Json patch = {{"metadata", {{"labels", {{options_.role_label, value}}}}}};
+  return OfPod(client_->Patch(Pod(pod), kube::PatchType::kMerge, patch, {.deadline = deadline}));
+}
+
+absl::Status KubePodApi::TakeOff(const std::string& pod, const std::string& role, MonoTime deadline) {
+  const std::string path =
+      "/metadata/labels/" + absl::StrReplaceAll(options_.role_label, {{"~", "~0"}, {"/", "~1"}});
+  const Json patch =
+      Json::array({{{"op", "test"}, {"path", path}, {"value", role}}, {{"op", "remove"}, {"path", path}}});
+  const kube::Result result = client_->Patch(Pod(pod), kube::PatchType::kJson, patch, {.deadline = deadline});
+  if (!result.ok() && result.error.code == 422) return absl::OkStatus();  // the test: it has another value
+  return OfPod(result);
 }
 
 absl::Status KubePodApi::PostEvent(const RoleEvent& event, MonoTime deadline) {

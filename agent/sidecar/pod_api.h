@@ -25,12 +25,14 @@ class KubePodApi : public PodApi {
   };
   KubePodApi(kube::Client* client, Options options) : client_(client), options_(std::move(options)) {}
 
-  absl::Status SetRole(const std::string& pod, const std::string& role, const std::string& only_if,
-                       MonoTime deadline) override;
+  absl::Status SetRole(const std::string& pod, const std::string& role, MonoTime deadline) override;
+  absl::Status TakeOff(const std::string& pod, const std::string& role, MonoTime deadline) override;
   absl::Status PostEvent(const RoleEvent& event, MonoTime deadline) override;
   void Interrupt() override;
 
  private:
+  kube::Resource Pod(const std::string& pod) const;
+
   kube::Client* const client_;
   const Options options_;
 };

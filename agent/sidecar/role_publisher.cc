@@ -114,7 +114,7 @@ struct LabelPublisher::Shared {
 
   absl::Status TakeOff(std::unique_lock<std::mutex>& lock, const std::string& pod) {
     lock.unlock();
-    const absl::Status status = api->SetRole(pod, "", kPrimary, Deadline());
+    const absl::Status status = api->TakeOff(pod, kPrimary, Deadline());
     lock.lock();
     if (status.ok()) off.erase(std::remove(off.begin(), off.end(), pod), off.end());
     return status;
@@ -123,7 +123,7 @@ struct LabelPublisher::Shared {
     if (said || !label.has_value()) return absl::OkStatus();
     const election::Role wanted = *label;
     lock.unlock();
-    const absl::Status status = api->SetRole(options.self, LabelOf(wanted), "", Deadline());
+    const absl::Status status = api->SetRole(options.self, LabelOf(wanted), Deadline());
     lock.lock();
     if (status.ok() && label == wanted) said = true;
     return status;

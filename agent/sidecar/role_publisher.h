@@ -39,10 +39,11 @@ struct RoleEvent {
 class PodApi {
  public:
   virtual ~PodApi() = default;
-  // Sets the role label; an empty `role` removes it. With `only_if` just when it has that value now:
-  // otherwise, and when the pod is gone, nothing is to be done, which is OK.
-  virtual absl::Status SetRole(const std::string& pod, const std::string& role, const std::string& only_if,
-                               MonoTime deadline) = 0;
+  // A pod that is gone needs neither: OK.
+  // Sets the role label, whatever it was; an empty `role` removes it.
+  virtual absl::Status SetRole(const std::string& pod, const std::string& role, MonoTime deadline) = 0;
+  // Removes it when it is `role`; with another one nothing is to be done, which is OK.
+  virtual absl::Status TakeOff(const std::string& pod, const std::string& role, MonoTime deadline) = 0;
   virtual absl::Status PostEvent(const RoleEvent& event, MonoTime deadline) = 0;
   // A running call returns soon.
   virtual void Interrupt() = 0;

@@ -169,7 +169,7 @@ void FillWarnings(const State& s, const ViewExtras& extras, MonoTime now, rpc::S
   }
 }
 
-rpc::DatabaseView Database(const State& s, const engine::Details& details) {
+rpc::DatabaseView Database(const State& s, const engine::Details& details, const ViewExtras& extras) {
   rpc::DatabaseView db;
   db.state = s.db.state;
   db.writable = s.db.writable;
@@ -187,6 +187,7 @@ rpc::DatabaseView Database(const State& s, const engine::Details& details) {
   db.start_unix_ms = details.start_unix_ms;
   db.replayed_unix_ms = details.replayed_unix_ms;
   db.replay_paused = details.replay_paused;
+  db.former_timelines = extras.former_timelines;
   for (const auto& r : details.replicas)
     db.replicas.push_back({r.name, r.state, r.flushed, r.replayed, r.sync});
   db.probed_at = s.db.at;
@@ -216,7 +217,7 @@ rpc::StatusView BuildView(const State& s, const Journal& journal, const engine::
   if (s.view != nullptr) v.lock.record_changed_at = s.seen_at;
   if (s.lead) v.lock.permitted_until = s.permit_until;
   v.lock.renewal = s.view != nullptr ? s.view->renewal : 0;
-  v.database = Database(s, details);
+  v.database = Database(s, details, extras);
   v.durability.wished = s.wish.value_or(s.set->durability);
   v.durability.in_force = s.view != nullptr ? s.view->durability : s.memory.durability;
   v.durability.sync_count = s.set->sync_count;

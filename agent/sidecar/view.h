@@ -28,6 +28,7 @@ struct ViewExtras {
   bool engine_stuck = false;
   std::string store_problem;  // of the last failed request
   MonoTime started_at;
+  rpc::FormerTimelines former_timelines;
 };
 
 rpc::StatusView BuildView(const election::State& state, const Journal& journal,

@@ -99,13 +99,11 @@ struct Notify {
   bool take = false;
 };
 
-// The role that the outside shall see (labels, endpoints, probes). `former` lost it: its label is taken off
-// first.
+// The role that the outside shall see (labels, endpoints, probes).
 enum class Role : uint8_t { kUnknown, kReplica, kPrimary, kFenced };
 struct Publish {
   Role role = Role::kUnknown;
   Epoch epoch = 0;
-  Name former;
 };
 
 // One decision: what happened, by which row of the table, on which facts. For log, audit, `why` and events.

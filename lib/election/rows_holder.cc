@@ -27,7 +27,7 @@ void Fall(Context& c) {
     SetPhase(c, Phase::kReplica);
   }
   Retry(c, &s.next_attempt, 1);
-  if (published) c.out.push_back(Publish{Role::kReplica, s.memory.max_epoch, ""});
+  if (published) c.out.push_back(Publish{Role::kReplica, s.memory.max_epoch});
 }
 
 bool Foreign(const Context& c) {
@@ -144,7 +144,7 @@ bool Released(const Context& c) { return StoreIdle(c.s) && !c.s.lead; }
 void ActReleased(Context& c) {
   State& s = c.s;
   c.out.push_back(Notify{"", true, false});
-  c.out.push_back(Publish{Role::kReplica, s.memory.max_epoch, ""});
+  c.out.push_back(Publish{Role::kReplica, s.memory.max_epoch});
   if (s.lock == LockView::kPresent && s.view->release.released) s.next_attempt = c.now + c.set().freeze_wait;
   SetPhase(c, s.memory.fenced ? Phase::kFenced : Phase::kReplica);
 }

@@ -112,10 +112,7 @@ void ActPrimary(Context& c) {
   if (!s.admin.has_value() || s.admin->kind != AdminKind::kSwitchover) s.handover_step = 0;
   s.next_renew = c.now;  // the record shall say that this reign has a log of its own
   c.facts = "epoch " + std::to_string(s.view->epoch) + ", voters " + std::to_string(s.view->voters.size());
-  Name former;
-  const auto& h = s.view->history;
-  if (h.size() >= 2) former = h[h.size() - 2].holder;
-  c.out.push_back(Publish{Role::kPrimary, s.view->epoch, former == c.set().self.name ? "" : former});
+  c.out.push_back(Publish{Role::kPrimary, s.view->epoch});
   c.out.push_back(Notify{"", true, false});
   if (s.admin.has_value() && s.admin->kind == AdminKind::kFailover)
     AnswerPerson(c, AdminStatus::kDone, c.set().self.name + " is the primary now");

@@ -13,7 +13,7 @@ void ActJoin(Context& c) {
   c.facts = Present(c.s) ? "holder " + c.s.view->holder_name + ", epoch " + std::to_string(c.s.view->epoch)
             : c.s.lock == LockView::kAbsent ? "there is no record"
                                             : c.s.lock_problem;
-  c.out.push_back(Publish{Role::kReplica, c.s.memory.max_epoch, ""});
+  c.out.push_back(Publish{Role::kReplica, c.s.memory.max_epoch});
 }
 
 // ---- the record names this incarnation, but this agent does not lead: it restarted, or its permission
@@ -283,7 +283,7 @@ void AddReplicaRows(std::vector<Row>* t) {
                 "Stop the database and keep it stopped until unfenced.", "fenced", false, FenceNow,
                 [](Context& c) {
                   SetPhase(c, Phase::kFenced);
-                  c.out.push_back(Publish{Role::kFenced, c.s.memory.max_epoch, ""});
+                  c.out.push_back(Publish{Role::kFenced, c.s.memory.max_epoch});
                 }});
   t->push_back({"fenced.stop", In(Phase::kFenced), "the database runs",
                 "This member is fenced: stop its database.", "", false, FencedRuns, ActFencedStop});
@@ -291,7 +291,7 @@ void AddReplicaRows(std::vector<Row>* t) {
                 "The fence was lifted: join again.", "replica", false, Unfenced, [](Context& c) {
                   SetPhase(c, Phase::kReplica);
                   c.s.must_read = true;
-                  c.out.push_back(Publish{Role::kReplica, c.s.memory.max_epoch, ""});
+                  c.out.push_back(Publish{Role::kReplica, c.s.memory.max_epoch});
                 }});
   t->push_back({"replica.hint-stale", replica, "the lock has moved on", "Somebody else took over meanwhile.",
                 "", true, HintStale, [](Context& c) { c.s.take_hint = false; }});

@@ -8,7 +8,9 @@
 #ifndef MAINSTAY_LIB_ENGINE_ENGINE_H_
 #define MAINSTAY_LIB_ENGINE_ENGINE_H_
 
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,15 @@ struct LogEnd {  // where the log ends, and how sure that is
   uint32_t timeline = 0;
   bool complete = false;  // clean shutdown: nothing can follow
 };
+
+// A line of log that was left for the next one (PostgreSQL's timelines).
+struct FormerTimeline {
+  uint32_t timeline = 0;
+  uint64_t end = 0;    // where it was left
+  std::string reason;  // in the database's words
+};
+inline constexpr size_t kMaxFormerTimelines = 64;
+using FormerTimelines = std::shared_ptr<const std::vector<FormerTimeline>>;  // oldest first; null: none known
 
 // For people and metrics: facts of the last probe that the core does not need.
 struct Details {
@@ -43,6 +54,7 @@ struct Details {
     bool sync = false;
   };
   std::vector<Replica> replicas;
+  FormerTimelines former_timelines;  // the newest kMaxFormerTimelines
 };
 
 class Engine {

@@ -71,6 +71,15 @@ struct ReplicaView {
   bool sync = false;
 };
 
+// A line of log that the database left for the next one (PostgreSQL's timelines).
+struct FormerTimeline {
+  uint32_t timeline = 0;
+  uint64_t end = 0;
+  std::string reason;              // in the database's words
+  election::Epoch next_epoch = 0;  // of the promotion that began the next one; 0: not known here
+};
+using FormerTimelines = std::shared_ptr<const std::vector<FormerTimeline>>;  // oldest first; null: none known
+
 struct DatabaseView {
   election::DbState state = election::DbState::kUnknown;
   bool writable = false;
@@ -88,6 +97,7 @@ struct DatabaseView {
   int64_t start_unix_ms = 0;
   int64_t replayed_unix_ms = 0;  // standby: when the last transaction that it replayed was committed; 0: none
   bool replay_paused = false;
+  FormerTimelines former_timelines;
   std::vector<ReplicaView> replicas;  // primary: who streams from it
   MonoTime probed_at;
 };

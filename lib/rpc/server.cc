@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <map>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -22,6 +21,7 @@
 #include "lib/rpc/agent_service.h"
 #include "lib/rpc/channel.h"
 #include "lib/rpc/credentials.h"
+#include "lib/rpc/health.h"
 
 namespace mainstay::rpc {
 namespace {
@@ -69,9 +69,12 @@ class ServerImpl : public Server {
         address_(options.address),
         admin_(options.admin_address),
         tls_(options.tls),
-        max_age_(options.max_connection_age) {}
+        max_age_(options.max_connection_age),
+        port_of_loop_(options.port),
+        stalled_after_(options.stalled_after) {}
   ~ServerImpl() override {
     if (!server_) return;
+    health_.reset();
     server_->Shutdown(DeadlineIn(std::chrono::seconds(1)));  // then cancels what still runs
     server_->Wait();
   }
@@ -95,6 +98,7 @@ class ServerImpl : public Server {
                        " did not start; is another agent running, or is the port taken?"));
     }
     if (!IsUnix(address_)) address_ = absl::StrCat(address_.substr(0, address_.rfind(':')), ":", port_);
+    health_ = std::make_unique<Health>(server_->GetHealthCheckService(), port_of_loop_, stalled_after_);
     return absl::OkStatus();
   }
 
@@ -103,11 +107,7 @@ class ServerImpl : public Server {
     SetHealth("", serving);
     SetHealth(v1::Agent::service_full_name(), serving);
   }
-  void SetHealth(const std::string& service, bool serving) override {
-    const auto [it, fresh] = health_.emplace(service, serving);
-    if (!fresh && std::exchange(it->second, serving) == serving) return;
-    if (auto* health = server_->GetHealthCheckService()) health->SetServingStatus(service, serving);
-  }
+  void SetHealth(const std::string& service, bool serving) override { health_->Set(service, serving); }
 
  private:
   static bool IsUnix(const std::string& address) { return absl::StartsWith(address, "unix:"); }
@@ -134,9 +134,11 @@ class ServerImpl : public Server {
   const std::string admin_;
   const std::shared_ptr<TlsFiles> tls_;
   const Duration max_age_;
+  const Port* const port_of_loop_;
+  const Duration stalled_after_;
   int port_ = 0;
-  std::map<std::string, bool> health_;
   std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Health> health_;
 };
 
 }  // namespace

@@ -46,13 +46,16 @@ class Server {
     std::string cluster;
     std::string member;
     Port* port = nullptr;
+    // The loop did not turn for so long (Port::LoopTurnedAt): the health service says NOT_SERVING of all.
+    Duration stalled_after = std::chrono::seconds(10);
     std::function<void(const CallRecord&)> audit;  // any thread, must be quick; may be empty
     std::function<bool()> audit_reads;             // whether reading calls are told, too; the same
   };
   static absl::StatusOr<std::unique_ptr<Server>> Start(Options options);
   virtual ~Server() = default;              // ends all calls (at most 1 s)
   virtual std::string address() const = 0;  // with the real port
-  // Of the health service: "" and mainstay.v1.Agent; and others by name. Cheap when nothing changes.
+  // Of the health service: "" and mainstay.v1.Agent; and others by name. Cheap when nothing changes. While
+  // the loop stands still all of them are NOT_SERVING, whatever was set.
   virtual void SetServing(bool serving) = 0;
   virtual void SetHealth(const std::string& service, bool serving) = 0;
 };

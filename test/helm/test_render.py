@@ -189,11 +189,13 @@ class Postgresql(Case):
         self.assertEqual(before, mark())
         for reloaded in ({"postgresql.parameters.work_mem": "8MB"}, {"postgresql.hba[0]": "host all all all scram-sha-256"},
                          {"postgresql.users.a.connectionLimit": 3}, {"postgresql.databases.a.owner": "a"}, {"mainstay.log.level": "debug"},
-                         {"postgresql.slotWalCap": "1GB"}, {"mainstay.durability": "async"}, {"mainstay.probe.interval": "500ms"}, {"instances": 5}):
+                         {"mainstay.metrics.maxSamples": 5}, {"mainstay.metrics.queriesPrefix": "x_"}, {"mainstay.http.patroni": False},
+                         {"mainstay.audit.databaseLogRate": 5}, {"postgresql.slotWalCap": "1GB"}, {"mainstay.durability": "async"}, {"mainstay.probe.interval": "500ms"}, {"instances": 5}):
             with self.subTest(reloaded=reloaded):
                 self.assertEqual(mark(*sets(reloaded)), before)
         for restarting in ({"postgresql.parameters.shared_buffers": "1GB"}, {"postgresql.parameters.Max_Connections": 10},
-                           {"mainstay.election.profile": "fast"}, {"mainstay.syncCount": 2}, {"mainstay.log.format": "text"}):
+                           {"mainstay.election.profile": "fast"}, {"mainstay.syncCount": 2}, {"mainstay.log.format": "text"},
+                           {"mainstay.audit.databaseLog": False}, {"mainstay.http.tls": True}):
             with self.subTest(restarting=restarting):
                 self.assertNotEqual(mark(*sets(restarting)), before)
 
@@ -282,6 +284,44 @@ class Postgresql(Case):
         for rule in policy["ingress"]:
             self.assertTrue("from" in rule or 7400 not in [p["port"] for p in rule["ports"]])
 
+    def test_who_may_change_something_by_http(self):
+        self.assertEqual(config_of(self.helm.template())["http"], {"patroni": True, "patroni_metrics": False, "tls": False})
+        self.assertFalse([v for v in self.pod()["spec"]["volumes"] if v["name"] == "mainstay-http"])
+        objects = self.helm.template(*sets({"mainstay.http.user": "admin", "mainstay.http.allow[0]": "10.0.0.0/8", "mainstay.metrics.patroni": True}))
+        self.assertEqual(config_of(objects)["http"], {"patroni": True, "patroni_metrics": True, "tls": False, "user": "admin",
+                                                      "password_file": "/etc/mainstay/http/password", "allow": ["10.0.0.0/8"]})
+        secret = find(objects, "Secret", "pg-http")["data"]
+        self.assertEqual(base64.b64decode(secret["username"]), b"admin")
+        self.assertRegex(base64.b64decode(secret["password"]).decode(), "^[A-Za-z0-9]{32}$")
+        spec = find(objects, "StatefulSet")["spec"]["template"]["spec"]
+        self.assertEqual(by_name(spec["volumes"], "mainstay-http")["secret"],
+                         {"secretName": "pg-http", "defaultMode": 0o440, "items": [{"key": "password", "path": "password"}]})
+        self.assertEqual([c["name"] for c in containers(spec) if "mainstay-http" in [m["name"] for m in c["volumeMounts"]]], ["mainstay"])
+        objects = self.helm.template(*sets({"mainstay.http.user": "admin", "mainstay.http.existingSecret": "mine", "mainstay.http.existingSecretKey": "k"}))
+        self.assertFalse([o for o in objects if o["kind"] == "Secret" and o["metadata"]["name"] == "pg-http"])
+        volumes = find(objects, "StatefulSet")["spec"]["template"]["spec"]["volumes"]
+        self.assertEqual(by_name(volumes, "mainstay-http")["secret"],
+                         {"secretName": "mine", "defaultMode": 0o440, "items": [{"key": "k", "path": "password"}]})
+
+    def test_own_queries(self):
+        objects = self.helm.template("-f", os.path.join(CI, "maximal-values.yaml"), "--kube-version", "1.35.0")
+        config = config_of(objects)
+        self.assertEqual(config["metrics"], {
+            "collect": ["bloat_table"], "omit": ["stat_statements"], "databases": ["app", "tenant_*"], "queries": "/etc/mainstay/config/queries.yaml",
+            "queries_prefix": "cnpg_", "slow_interval": "5m", "query_timeout": "3s", "max_samples": 5000, "max_family_samples": 500})
+        files = next(o for o in objects if o["kind"] == "ConfigMap" and o["metadata"]["name"].endswith("-config"))["data"]
+        self.assertEqual(sorted(files), ["mainstay.yaml", "queries.yaml"])
+        query = yaml.safe_load(files["queries.yaml"])["pg_orders"]
+        self.assertEqual([list(m) for m in query["metrics"]], [["status"], ["orders"]])  # in their order
+        self.assertIn("public.orders", query["query"])
+        objects = self.helm.template(*sets({"mainstay.metrics.existingQueries": "mine", "mainstay.metrics.queriesKey": "q.yml"}))
+        self.assertEqual(config_of(objects)["metrics"]["queries"], "/etc/mainstay/queries/q.yml")
+        spec = find(objects, "StatefulSet")["spec"]["template"]["spec"]
+        self.assertEqual(by_name(spec["volumes"], "mainstay-queries")["configMap"],
+                         {"name": "mine", "defaultMode": 0o440, "items": [{"key": "q.yml", "path": "q.yml"}]})
+        self.assertIn({"name": "mainstay-queries", "mountPath": "/etc/mainstay/queries", "readOnly": True},
+                      by_name(spec["initContainers"], "mainstay")["volumeMounts"])
+
     def test_update_strategies(self):
         spec = find(self.helm.template(), "StatefulSet")["spec"]
         self.assertEqual((spec["podManagementPolicy"], spec["updateStrategy"]), ("Parallel", {"type": "RollingUpdate", "rollingUpdate": {"partition": 0}}))
@@ -312,6 +352,10 @@ class Refusals(Case):
         self.refused({"persistence.size": "10 GB"}, "size")
         self.refused({"mainstay.election.timings.renew": "2"}, "renew")
         self.refused({"persistence.accessModes[0]": "ReadWriteMany"}, "accessModes")
+        self.refused({"mainstay.http.allow[0]": "somewhere"}, "allow")
+        self.refused({"mainstay.http.user": "a:b"}, "user")
+        self.refused({"mainstay.metrics.maxSamples": 0}, "maxSamples")
+        self.refused({"mainstay.metrics.queries.q.query": "SELECT 1"}, "metrics")
 
     def test_names(self):
         self.refused({"fullnameOverride": "x" * 38}, "fullnameOverride")
@@ -324,6 +368,9 @@ class Refusals(Case):
     def test_contradictions(self):
         self.refused({"mainstay.tls.certManager.enabled": True, "mainstay.tls.existingSecret": "x"}, "exclude each other")
         self.refused({"mainstay.tls.certManager.enabled": True}, "issuerRef.name")
+        self.refused({"mainstay.http.existingSecret": "x"}, "mainstay.http.user")
+        self.refused({"mainstay.metrics.existingQueries": "x", "mainstay.metrics.queries.q.query": "SELECT 1", "mainstay.metrics.queries.q.metrics[0].x.usage": "GAUGE"},
+                     "exclude each other")
 
     def test_old_clusters(self):
         for helm in self.each():

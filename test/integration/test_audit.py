@@ -96,6 +96,14 @@ class Events(Case):
         s.write_config()
         self.assertNotEqual(s.ctl("reload", s.name, check=False).returncode, 0)
         self.until("the refusal", s, action="config.change", outcome="failure")
+        # A file that was refused takes no turn away from the corrected one.
+        for name, value in (("port", "2"), ("port", "3"), ("work_mem", "9MB")):
+            s.overrides["postgresql/parameters"] = {**parameters, name: value}
+            s.write_config()
+            told = len([e for e in s.audit() if e["action"] == "config.change"])
+            s.agent.signal(signal.SIGHUP)
+            c.wait("the signal was answered", lambda told=told: len([e for e in s.audit() if e["action"] == "config.change"]) > told, BOUND)
+        c.wait("the corrected file is in force", lambda: s.superuser("SHOW work_mem") == "9MB", BOUND)
         s.overrides["postgresql/parameters"] = parameters
         s.overrides["audit/probes"] = True
         s.write_config()

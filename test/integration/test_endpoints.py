@@ -155,12 +155,25 @@ class Endpoints(ClusterCase):
                     self.assertLess(x["lag"], 16 << 20)
         config = json.loads(call(r, "GET", "/config")[1])
         self.assertEqual((config["synchronous_mode"], config["ttl"], config["loop_wait"]), ("quorum", 3, 0.5))
-        history = json.loads(call(r, "GET", "/history")[1])
-        self.assertEqual(history[-1][4], p.name)
+        for m in (p, r):
+            self.history(m, p)
         self.assertEqual(set(json.loads(call(r, "GET", "/failsafe")[1])), {m.name for m in self.c.members})
         metrics = call(p, "GET", "/metrics")[1]
         self.assertEqual(len(re.findall(r"^# TYPE patroni_", metrics, re.M)), 26)
         self.assertIn(f'patroni_primary{{scope="{self.c.name}",name="{p.name}"}} 1\n', metrics)
+
+    def history(self, member, primary):
+        """The lines of the database's own file; the newest change has its time and its new leader."""
+        timeline = primary.superuser("SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)")
+        text = "" if int(timeline, 16) == 1 else primary.superuser(f"SELECT pg_read_file('pg_wal/{timeline}.history')")
+        lines = [line.split("\t") for line in text.splitlines() if line]
+        expected = [[int(t), int(lsn.split("/")[0], 16) << 32 | int(lsn.split("/")[1], 16), why] for t, lsn, why in lines]
+
+        def told():
+            return json.loads(call(member, "GET", "/history")[1])
+        self.c.wait(f"{member.name} tells the timelines", lambda: [line[:3] for line in told()] == expected, BOUND)
+        if expected:
+            self.c.wait(f"{member.name} knows who began the newest", lambda: told()[-1][4:] == [primary.name], BOUND)
 
     def test_database_and_lock_down(self):
         p = self.c.wait_ready(BOUND)
@@ -239,6 +252,8 @@ class Endpoints(ClusterCase):
         self.assertTrue(load.wait_acked(r.name, since, 5, BOUND), self.c.describe())
         self.c.wait_ready(BOUND)
         self.c.wait("the tool sees it", lambda: tool.leader()["name"] == r.name, BOUND)
+        for m in self.c.members:
+            self.history(m, r)
         # Asked of a member that does not lead: handed on.
         code, text, _ = call(self.c[p.name], "POST", "/switchover", {"leader": r.name, "candidate": p.name}, AUTH)
         self.assertEqual((code, text), (200, f'Successfully switched over to "{p.name}"\n'))

@@ -29,6 +29,9 @@ The container. Dict: root, databasePort, mounts (list of what the engine needs b
     - {name: mainstay-token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
     - {name: mainstay-run, mountPath: /run/mainstay}
     - {name: mainstay-admin, mountPath: /run/mainstay-admin}
+    {{- with include "mainstay.faces.mounts" .root }}
+    {{- . | trim | nindent 4 }}
+    {{- end }}
     {{- with .mounts }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -93,7 +96,9 @@ The agent's configuration as YAML, the parts that all engines share. Dict: root,
   "tls" (dict "ca" "/etc/mainstay/tls/ca.crt" "cert" "/etc/mainstay/tls/tls.crt" "key" "/etc/mainstay/tls/tls.key" "peer_name" (include "mainstay.peerName" $root))
   "shim" (dict "socket" (include "mainstay.shim.socket" $root))
   "log" (dict "level" $v.log.level "format" $v.log.format)
-  "audit" (dict "enabled" $v.audit.enabled "probes" $v.audit.probes)
+  "audit" (include "mainstay.audit.config" $root | fromJson)
+  "http" (include "mainstay.http.config" $root | fromJson)
+  "metrics" (include "mainstay.metrics.config" $root | fromJson)
 -}}
 {{- with $probe }}{{- $_ := set $config "probe" . -}}{{- end -}}
 {{- toYaml (merge (deepCopy $v.extraConfig) (deepCopy .config) $config) -}}
@@ -116,6 +121,9 @@ The agent's configuration as YAML, the parts that all engines share. Dict: root,
   emptyDir: {medium: Memory, sizeLimit: 1Mi}
 - name: mainstay-admin
   emptyDir: {medium: Memory, sizeLimit: 1Mi}
+{{- with include "mainstay.faces.volumes" . }}
+{{ trim . }}
+{{- end }}
 {{- end -}}
 
 {{/* PSS restricted, for every container. */}}

@@ -110,7 +110,7 @@
 {{- end -}}
 {{- $reloadable := list "hba" "users" "databases" "parameters" "slot_wal_cap" "clone_rate" "start_timeout" "stop_timeout" "clone_timeout" "initdb" -}}
 {{- range $reloadable }}{{- $pg = omit $pg . -}}{{- end -}}
-{{- $rest := omit $config "postgresql" "members" "tags" "probe" "durability" "log" "audit" -}}
-{{- $rest = merge (dict "log" $config.log.format "audit" $config.audit.enabled) $rest -}}
+{{- $rest := omit $config "postgresql" "members" "tags" "probe" "durability" "log" "audit" "http" "metrics" -}}
+{{- $rest = merge (dict "log" $config.log.format "audit" (pick $config.audit "enabled" "database_log") "http" $config.http.tls) $rest -}}
 {{- toJson (merge (dict "postgresql" (merge (dict "parameters" $fixed) $pg)) $rest) -}}
 {{- end -}}

@@ -193,6 +193,7 @@ class PostgresEngine : public Engine {
   void ReadReplicas(MonoTime deadline, election::DbReport* report, Details* details);
   void KeepStandbys(election::DbReport* report) const;
   void ReadPending(MonoTime deadline, Details* details);
+  void ReadTimelines(uint32_t timeline, Details* details);
   void CleanUp(const election::DbReport& report, MonoTime deadline);
   void GuardSettings(const std::string& sync_in_force);
   void Identify(election::DbReport* report);
@@ -229,6 +230,9 @@ class PostgresEngine : public Engine {
   election::Verdict login_verdict_ = election::Verdict::kOk;
   MonoTime next_cleanup_;
   MonoTime next_details_;
+  uint32_t history_of_ = 0;  // the timeline whose history file `former_` is
+  MonoTime next_history_;
+  FormerTimelines former_;
   std::map<std::string, MonoTime> stranger_since_;  // slots of nobody, first seen idle
 
   std::mutex mutex_;   // guards what follows

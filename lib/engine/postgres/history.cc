@@ -32,6 +32,7 @@ absl::StatusOr<Lineage> ParseHistory(uint32_t current, absl::string_view text) {
                                                      "'"));
     }
     entry.end = *end;
+    if (fields.size() > 2) entry.reason = Cut(absl::StripAsciiWhitespace(fields[2]), kMaxReason);
     const bool rises = out.ancestors.empty() || (entry.timeline > out.ancestors.back().timeline &&
                                                  entry.end >= out.ancestors.back().end);
     if (!rises || entry.timeline >= current) {

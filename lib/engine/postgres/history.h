@@ -17,6 +17,7 @@ namespace mainstay::engine::postgres {
 struct TimelineEnd {
   uint32_t timeline = 0;
   uint64_t end = 0;
+  std::string reason;  // the server's words, at most kMaxReason bytes
   friend bool operator==(const TimelineEnd&, const TimelineEnd&) = default;
 };
 // A line of descent: `current` and the timelines before it, oldest first.
@@ -25,6 +26,7 @@ struct Lineage {
   std::vector<TimelineEnd> ancestors;
 };
 
+inline constexpr size_t kMaxReason = 120;
 inline constexpr size_t kMaxHistoryBytes = 256 * 1024;
 
 // The content of a file such as 00000003.history. `current` is the timeline that the file is of (1 has no

@@ -155,9 +155,16 @@ MetricCollector ProgressVacuum() {
       {"pg_stat_progress_vacuum_index_vacuums", Use::kGauge, "p.param5",
        "Number of completed index vacuum cycles."},
       {"pg_stat_progress_vacuum_max_dead_tuples", Use::kGauge, "p.param6",
-       "Maximum number of dead tuples that can be stored before cleanup is performed."},
+       "Maximum number of dead tuples that can be stored before cleanup is performed.", 13, 16},
       {"pg_stat_progress_vacuum_num_dead_tuples", Use::kGauge, "p.param7",
-       "Current number of dead tuples found so far."},
+       "Current number of dead tuples found so far.", 13, 16},
+      // 17 counts the memory and moved the number; postgres_exporter shows bytes under the names of before.
+      {"pg_stat_progress_vacuum_num_dead_tuples", Use::kGauge, "p.param8",
+       "Current number of dead tuples found so far.", 17},
+      {"pg_stat_progress_vacuum_max_dead_tuple_bytes", Use::kGauge, "p.param6",
+       "Memory that dead tuples may take before cleanup is performed, in bytes.", 17},
+      {"pg_stat_progress_vacuum_dead_tuple_bytes", Use::kGauge, "p.param7",
+       "Memory that the dead tuples found so far take, in bytes.", 17},
   };
   return c;
 }

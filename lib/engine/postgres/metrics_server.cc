@@ -67,7 +67,7 @@ constexpr MetricColumn kServer[] = {
     {"pg_stat_bgwriter_buffers_backend_total", Use::kCounter, "b.buffers_backend",
      "Number of buffers written directly by a backend", 13, 16},
     {"pg_stat_bgwriter_buffers_backend_total", Use::kCounter,
-     "(SELECT coalesce(sum(writes), 0) FROM pg_stat_io"
+     "(SELECT coalesce(sum(coalesce(writes, 0) + coalesce(extends, 0)), 0) FROM pg_stat_io"
      " WHERE backend_type NOT IN ('checkpointer', 'background writer') AND object = 'relation')",
      "Number of buffers written directly by a backend (of pg_stat_io)", 17},
     {"pg_stat_bgwriter_buffers_backend_fsync_total", Use::kCounter, "b.buffers_backend_fsync",

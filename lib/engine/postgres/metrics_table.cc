@@ -80,7 +80,7 @@ void PrintCollector(const MetricCollector& c, std::string* out) {
   if (c.server_label) labels.emplace_back("server");
   absl::StrAppend(out, "\n### ", c.name, "\n\n", c.about, ". Collected: ", PaceText(c.pace),
                   c.scope == CollectorScope::kDatabases ? ", in each database" : "",
-                  c.preset ? "" : "; off unless `metrics.collectors` says otherwise",
+                  c.preset ? "" : "; off unless `metrics.collect` names it",
                   *c.extension == '\0' ? "" : absl::StrCat("; needs the extension ", c.extension),
                   ". Labels: ", labels.empty() ? "none" : absl::StrJoin(labels, ", "), ".\n");
   if (std::string(c.name) == "settings") {
@@ -206,6 +206,8 @@ const std::vector<Deviation>& Deviations() {
        "not a column of later exporters; a clock of another machine"},
       {"pg_scrape_collector_*", "labels", "other collectors; those of a database have the label datname"},
       {"pg_exporter_*", "value", "of another collection"},
+      {"pg_stat_progress_vacuum_max_dead_tuples", "absent",
+       "PostgreSQL 17 and later have a limit in bytes: pg_stat_progress_vacuum_max_dead_tuple_bytes"},
       {"pg_stat_activity_*", "value", "the session that asks is not counted, as in later exporters"},
       {"pg_locks_count", "value", "the locks of the session that asks are not counted"},
       {"pg_settings_extra_float_digits", "value", "the exporter sets it for its own session"},

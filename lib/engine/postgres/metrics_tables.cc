@@ -17,7 +17,8 @@ constexpr char kTables[] =
     " sum(pg_stat_get_tuples_fetched(indexrelid)) AS fetched,"
     " sum(pg_stat_get_blocks_fetched(indexrelid)) AS blocks, sum(pg_stat_get_blocks_hit(indexrelid)) AS hits"
     " FROM pg_index WHERE indrelid = c.oid) i"
-    " LEFT JOIN pg_index x ON x.indrelid = c.reltoastrelid AND c.reltoastrelid <> 0";
+    // Valid: while it is rebuilt concurrently there are two, and the table would come twice.
+    " LEFT JOIN pg_index x ON x.indrelid = c.reltoastrelid AND c.reltoastrelid <> 0 AND x.indisvalid";
 
 constexpr MetricColumn kTableColumns[] = {
     {"datname", Use::kLabel, "current_database()"},

@@ -9,6 +9,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "lib/base/file.h"
 #include "lib/base/log.h"
 #include "lib/base/result.h"
 #include "lib/engine/postgres/engine.h"
@@ -220,6 +222,27 @@ void PostgresEngine::ReadPending(MonoTime deadline, Details* details) {
   for (int i = 0; rows.ok() && i < rows->size(); ++i) details->pending_restart.push_back(rows->text(i, 0));
 }
 
+// The history file of the timeline, once for each: for people. One that is not there yet is looked for again.
+void PostgresEngine::ReadTimelines(uint32_t timeline, Details* details) {
+  const MonoTime now = BootClock().Now();
+  if (timeline != 0 && timeline != history_of_ && now >= next_history_) {
+    next_history_ = now + seconds(5);
+    const auto text =
+        timeline == 1 ? absl::StatusOr<std::string>("")
+                      : ReadFile(dir_.In(absl::StrFormat("pg_wal/%08X.history", timeline)), kMaxHistoryBytes);
+    if (const auto lineage = ParseHistory(timeline, text.value_or("")); text.ok() && lineage.ok()) {
+      auto former = std::make_shared<std::vector<FormerTimeline>>();
+      const auto& all = lineage->ancestors;
+      const size_t from = all.size() > kMaxFormerTimelines ? all.size() - kMaxFormerTimelines : 0;
+      for (size_t i = from; i < all.size(); ++i)
+        former->push_back({all[i].timeline, all[i].end, all[i].reason});
+      former_ = std::move(former);
+      history_of_ = timeline;
+    }
+  }
+  if (history_of_ == timeline) details->former_timelines = former_;
+}
+
 // ALTER SYSTEM can take over what the election keeps. It is taken out again; the files are then read by
 // everybody.
 void PostgresEngine::GuardSettings(const std::string& sync_in_force) {
@@ -319,6 +342,7 @@ void PostgresEngine::ProbeRunning(const shim::State& state, MonoTime deadline, D
     SettleAsPrimary(deadline);
   }
   ReadPending(deadline, &details);
+  ReadTimelines(report->timeline, &details);
   last_offset_ = std::max(report->offset, report->timeline == last_timeline_ ? last_offset_ : 0);
   last_timeline_ = report->timeline;
   const Verdict login = ProbeLogin(deadline);

@@ -30,6 +30,7 @@ using std::chrono::seconds;
 namespace {
 
 std::string BinDir() {
+  if (const char* given = getenv("MAINSTAY_PG_BIN"); given != nullptr) return given;
   for (int major = 17; major >= 13; --major) {
     std::string dir = absl::StrCat("/usr/lib/postgresql/", major, "/bin");
     if (access((dir + "/postgres").c_str(), X_OK) == 0) return dir;

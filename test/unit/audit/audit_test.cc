@@ -11,6 +11,7 @@
 
 #include "lib/base/json.h"
 #include "lib/base/random.h"
+#include "test/unit/audit/who.h"
 
 namespace mainstay::audit {
 namespace {
@@ -18,14 +19,6 @@ namespace {
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-const Identity kWho = {.engine = "postgresql",
-                       .cluster = "pg",
-                       .member = "pg-0",
-                       .pod_uid = "",
-                       .kube_namespace = "",
-                       .node = "",
-                       .boot = "b00t"};
 
 Event Simple(const std::string& msg) {
   Event e;

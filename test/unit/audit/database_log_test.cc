@@ -10,6 +10,7 @@
 #include "lib/audit/pg_files.h"
 #include "lib/audit/pg_stderr.h"
 #include "lib/base/json.h"
+#include "test/unit/audit/who.h"
 
 namespace mainstay::audit {
 namespace {
@@ -17,14 +18,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-const Identity kWho = {.engine = "postgresql",
-                       .cluster = "pg",
-                       .member = "pg-0",
-                       .pod_uid = "",
-                       .kube_namespace = "",
-                       .node = "",
-                       .boot = "b00t"};
 
 std::string Padded(std::string text) {
   text.resize(63, ' ');

@@ -47,6 +47,27 @@ class AccessTest : public ::testing::Test {
   size_t headers_ = 0;
 };
 
+// The former rights stay whole when the new ones cannot be taken: neither is an address let in, nor TLS
+// waived.
+TEST_F(AccessTest, AConfigurationIsTakenAsAWholeOrNotAtAll) {
+  config_.http.allow = {"10.1.0.0/16"};
+  HttpAccess access;
+  ASSERT_TRUE(access.Configure(config_).ok());
+  Config next = config_;
+  next.http.allow = {};
+  next.http.password_file = file_ + ".gone";
+  ASSERT_FALSE(access.Configure(next).ok());
+  http::Request r;
+  r.method = http::Method::kPost;
+  r.authorization = good_;
+  HttpActor actor;
+  r.peer = "192.0.2.1:4711";
+  ASSERT_TRUE(access.Refuse(r, &actor).has_value());
+  EXPECT_EQ(access.Refuse(r, &actor)->status, 403);
+  r.peer = "10.1.2.3:4711";
+  EXPECT_FALSE(access.Refuse(r, &actor).has_value());
+}
+
 TEST_F(AccessTest, Passwords) {
   EXPECT_EQ(Ask(good_), 0);
   EXPECT_EQ(who_ + how_, "adminbasic");

@@ -59,6 +59,17 @@ TEST(MetricTable, StatementsAreOfTheirVersion) {
   EXPECT_THAT(StatementFor(*server, 15, "", 10), Not(HasSubstr("pg_stat_checkpointer")));
   EXPECT_THAT(StatementFor(*server, 17, "", 10), HasSubstr("pg_stat_checkpointer k"));
   EXPECT_THAT(StatementFor(*server, 17, "", 10), Not(HasSubstr("b.checkpoints_timed")));
+  // What 16 calls num_dead_tuples is bytes in 17.
+  const auto columns = [](int major) {
+    std::map<std::string, std::string> out;
+    for (const MetricColumn* c : ColumnsFor(*FindMetricCollector("stat_progress_vacuum"), major))
+      out[c->name] = c->expression;
+    return out;
+  };
+  EXPECT_EQ(columns(16)["pg_stat_progress_vacuum_num_dead_tuples"], "p.param7");
+  EXPECT_EQ(columns(17)["pg_stat_progress_vacuum_num_dead_tuples"], "p.param8");
+  EXPECT_EQ(columns(17).count("pg_stat_progress_vacuum_max_dead_tuples"), 0u);
+  EXPECT_EQ(columns(17)["pg_stat_progress_vacuum_dead_tuple_bytes"], "p.param7");
   const MetricCollector* statements = FindMetricCollector("stat_statements");
   EXPECT_THAT(StatementFor(*statements, 15, "\"my schema\"", 10),
               HasSubstr("FROM \"my schema\".pg_stat_statements("));

@@ -2,6 +2,7 @@
 #ifndef MAINSTAY_TEST_UNIT_RPC_FAKE_PORT_H_
 #define MAINSTAY_TEST_UNIT_RPC_FAKE_PORT_H_
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <vector>
@@ -32,7 +33,10 @@ class FakePort : public Port {
     std::lock_guard lock(mu_);
     return view_;
   }
-  MonoTime LoopTurnedAt() const override { return turned.is_past() ? BootClock().Now() : turned; }
+  MonoTime LoopTurnedAt() const override {
+    const MonoTime at = turned;
+    return at.is_past() ? BootClock().Now() : at;
+  }
   uint64_t Subscribe(std::function<void()> changed) override {
     std::lock_guard lock(mu_);
     subscribers_[++next_] = std::move(changed);
@@ -84,7 +88,7 @@ class FakePort : public Port {
 
   std::function<void(const AdminCommand&, std::function<void(AdminAnswer)>)> on_submit;
   election::PeerReport last_report;
-  MonoTime turned;
+  std::atomic<MonoTime> turned{};  // the distant past: it always turns
   bool silent = false;
 
  private:

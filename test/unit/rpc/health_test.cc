@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <thread>
 
 #include "lib/rpc/server.h"
 #include "test/unit/rpc/fake_port.h"
@@ -35,6 +36,7 @@ class HealthTest : public ::testing::Test {
     Server::Options options;
     options.address = "127.0.0.1:0";
     options.port = &port_;
+    options.stalled_after = seconds(2);
     auto server = Server::Start(std::move(options));
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -71,6 +73,27 @@ TEST_F(HealthTest, EachServiceHasItsOwnStatus) {
   server_->SetServing(false);
   EXPECT_EQ(Check(""), "NOT_SERVING");
   EXPECT_EQ(Check("readiness"), "SERVING");
+}
+
+TEST_F(HealthTest, ALoopThatStandsStillServesNothing) {
+  server_->SetHealth("liveness", true);
+  server_->SetHealth("primary", false);
+  const auto becomes = [&](const std::string& service, const std::string& want) {
+    for (int i = 0; i < 200; ++i) {
+      if (Check(service) == want) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return false;
+  };
+  EXPECT_EQ(Check("liveness"), "SERVING");
+  port_.turned = BootClock().Now() - std::chrono::minutes(1);  // and nobody calls SetHealth any more
+  EXPECT_TRUE(becomes("liveness", "NOT_SERVING"));
+  EXPECT_EQ(Check(""), "NOT_SERVING");
+  EXPECT_EQ(Check("mainstay.v1.Agent"), "NOT_SERVING");
+  port_.turned = MonoTime();
+  EXPECT_TRUE(becomes("liveness", "SERVING"));
+  EXPECT_EQ(Check(""), "SERVING");
+  EXPECT_EQ(Check("primary"), "NOT_SERVING") << "a stall does not forget what was set";
 }
 
 TEST_F(HealthTest, AWatchTellsEachChange) {

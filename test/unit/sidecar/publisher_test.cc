@@ -41,14 +41,16 @@ struct World {
 class FakePods : public PodApi {
  public:
   explicit FakePods(std::shared_ptr<World> world) : world_(std::move(world)) {}
-  absl::Status SetRole(const std::string& pod, const std::string& role, const std::string& only_if,
-                       MonoTime) override {
+  absl::Status SetRole(const std::string& pod, const std::string& role, MonoTime) override {
     std::lock_guard<std::mutex> lock(world_->mutex);
-    world_->calls.push_back(pod + (role.empty() ? "-" : "=" + role) + (only_if.empty() ? "" : "?" + only_if));
-    world_->changed.notify_all();
-    if (world_->down || pod == world_->forbidden) return absl::UnavailableError("HTTP 403");
-    if (!only_if.empty() && world_->labels[pod] != only_if) return absl::OkStatus();
+    if (!Called(pod, role.empty() ? "-" : "=" + role)) return absl::UnavailableError("HTTP 403");
     world_->labels[pod] = role;
+    return absl::OkStatus();
+  }
+  absl::Status TakeOff(const std::string& pod, const std::string& role, MonoTime) override {
+    std::lock_guard<std::mutex> lock(world_->mutex);
+    if (!Called(pod, "-?" + role)) return absl::UnavailableError("HTTP 403");
+    if (world_->labels[pod] == role) world_->labels[pod].clear();
     return absl::OkStatus();
   }
   absl::Status PostEvent(const RoleEvent& event, MonoTime) override {
@@ -61,6 +63,11 @@ class FakePods : public PodApi {
   void Interrupt() override {}
 
  private:
+  bool Called(const std::string& pod, const std::string& what) {
+    world_->calls.push_back(pod + what);
+    world_->changed.notify_all();
+    return !world_->down && pod != world_->forbidden;
+  }
   const std::shared_ptr<World> world_;
 };
 
