@@ -6,8 +6,10 @@
 #define MAINSTAY_AGENT_SIDECAR_POD_API_H_
 
 #include <string>
+#include <utility>
 
 #include "agent/sidecar/role_publisher.h"
+#include "lib/kube/object.h"
 
 namespace mainstay::kube {
 class Client;
