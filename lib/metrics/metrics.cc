@@ -31,6 +31,8 @@ const char* ToString(Type type) {
       return "gauge";
     case Type::kHistogram:
       return "histogram";
+    case Type::kSummary:
+      return "summary";
     case Type::kUntyped:
       return "untyped";
   }

@@ -3,16 +3,38 @@
 #ifndef MAINSTAY_TEST_FUZZ_REDIS_FUZZ_H_
 #define MAINSTAY_TEST_FUZZ_REDIS_FUZZ_H_
 
+#include <algorithm>
 #include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
 
 #include "lib/engine/redis/info.h"
+#include "lib/engine/redis/metrics_families.h"
 #include "test/fuzz/fail.h"
 
 namespace mainstay::engine::redis {
 
+// A page that Prometheus can read comes out of any INFO: families once, whole lines, bounded.
+inline void FuzzFamilies(const std::string& text) {
+  Families out;
+  AddInfo(text, {.commands = 5, .errors = 5, .replicas = 5, .databases = 3}, &out);
+  std::set<std::string> names;
+  const metrics::FamiliesPtr all = out.Take();
+  for (const metrics::Family& f : *all) {
+    if (!names.insert(f.name).second) FuzzFailed("redis", "a family twice", text);
+    if (f.lines.empty() || f.lines.back() != '\n') FuzzFailed("redis", "half a line", text);
+    const auto lines = std::count(f.lines.begin(), f.lines.end(), '\n');
+    if (static_cast<uint32_t>(lines) != f.samples) FuzzFailed("redis", "a line break in a sample", text);
+    if (f.name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") !=
+        std::string::npos) {
+      FuzzFailed("redis", "no name of a metric", text);
+    }
+  }
+}
+
 inline void FuzzInfo(const std::string& text) {
+  FuzzFamilies(text);
   const auto info = ParseInfo(text);
   if (!info.ok()) {
     if (info.status().message().size() > 1000) FuzzFailed("redis", "an error without end", text);
