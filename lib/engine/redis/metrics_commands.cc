@@ -14,6 +14,22 @@ using metrics::LabelText;
 // Commands are few hundred; a module may bring more.
 constexpr size_t kMostRows = 4096;
 
+// Samples that differ in their last label alone, whose value needs no escape: written without a LabelText for
+// each, because they are most of the page.
+class Series {
+ public:
+  Series(const metrics::Family& family, absl::string_view suffix, const LabelText& labels,
+         absl::string_view last)
+      : head_(absl::StrCat(family.name, suffix, "{", labels.text(), ",", last, "=\"")) {}
+  void Add(absl::string_view label, absl::string_view value, metrics::Family* to) const {
+    absl::StrAppend(&to->lines, head_, label, "\"} ", value, "\n");
+    ++to->samples;
+  }
+
+ private:
+  const std::string head_;
+};
+
 bool Number(absl::string_view fields, absl::string_view name, int64_t* out) {
   return absl::SimpleAtoi(InfoField(fields, name).value_or(""), out);
 }
@@ -66,6 +82,7 @@ void CommandRows::WriteOne(const Row& row, Families* out) const {
   if (row.failed >= 0) out->Add(FamilyId::kCommandFailed, labels, absl::StrCat(row.failed));
   if (row.percentiles.empty()) return;
   metrics::Family& summary = out->At(FamilyId::kPercentiles);
+  const Series series(summary, "", labels, "quantile");
   for (const absl::string_view one : absl::StrSplit(row.percentiles, ',')) {  // "p99.9=4.015"
     const std::pair<absl::string_view, absl::string_view> part = absl::StrSplit(one, absl::MaxSplits('=', 1));
     double ignored = 0;
@@ -73,9 +90,7 @@ void CommandRows::WriteOne(const Row& row, Families* out) const {
         !absl::SimpleAtod(part.second, &ignored)) {
       continue;
     }
-    LabelText quantile = labels;
-    quantile.Add("quantile", part.first.substr(1));
-    summary.Add(quantile, part.second);
+    series.Add(part.first.substr(1), part.second, &summary);
   }
   summary.Add(labels, absl::StrCat(row.usec), "_sum");
   summary.Add(labels, absl::StrCat(row.calls), "_count");
@@ -119,14 +134,11 @@ void AddHistograms(const Reply& reply, const InfoSummary& summary, Families* out
     if (calls == nullptr || buckets == nullptr || summary.usec.count(command) == 0) continue;
     LabelText labels;
     labels.Add("cmd", command);
-    for (size_t b = 0; b + 1 < std::min(buckets->items.size(), 2 * kMostBuckets); b += 2) {
-      LabelText bucket = labels;
-      bucket.Add("le", absl::StrCat(buckets->items[b].integer));
-      family.Add(bucket, absl::StrCat(buckets->items[b + 1].integer), "_bucket");
-    }
-    LabelText all = labels;
-    all.Add("le", "+Inf");
-    family.Add(all, absl::StrCat(calls->integer), "_bucket");
+    const Series series(family, "_bucket", labels, "le");
+    for (size_t b = 0; b + 1 < std::min(buckets->items.size(), 2 * kMostBuckets); b += 2)
+      series.Add(absl::StrCat(buckets->items[b].integer), absl::StrCat(buckets->items[b + 1].integer),
+                 &family);
+    series.Add("+Inf", absl::StrCat(calls->integer), &family);
     family.AddNumber(labels, UsecOf(summary, command), "_sum");
     family.Add(labels, absl::StrCat(calls->integer), "_count");
   }
