@@ -268,6 +268,9 @@ const InfoMetric* FindInfoMetric(absl::string_view key) {
   return at != std::end(kInfo) && at->key == key ? at : nullptr;
 }
 
+static_assert(std::size(kInfo) <= kMaxInfoMetrics);
+size_t IndexOf(const InfoMetric& metric) { return static_cast<size_t>(&metric - kInfo); }
+
 const FamilyText& TextOf(FamilyId id) { return kFamilies[static_cast<size_t>(id)]; }
 
 const std::vector<Deviation>& RedisDeviations() {

@@ -19,12 +19,15 @@ namespace mainstay::engine::redis {
 
 // A field of INFO that is a number, or "ok" (1) and "err", "fail" (0).
 struct InfoMetric {
-  const char* key;
-  const char* name;
+  absl::string_view key;
+  absl::string_view name;
   metrics::Type type;
   bool added = false;  // redis_exporter leaves it out
 };
 const InfoMetric* FindInfoMetric(absl::string_view key);  // null: there is none
+// Its place in the table.
+inline constexpr size_t kMaxInfoMetrics = 256;
+size_t IndexOf(const InfoMetric& metric);
 
 // Families with labels, or of something else than one field of INFO.
 enum class FamilyId : uint8_t {
