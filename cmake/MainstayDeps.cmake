@@ -4,6 +4,7 @@
 #   mainstay_dep_grpc_reflection   the same with the reflection service
 #   mainstay_dep_protobuf          messages only
 #   mainstay_dep_pq                libpq
+#   mainstay_dep_hiredis           hiredis
 #   mainstay_dep_boost             Asio and Beast, header use; their bodies are compiled once
 #   mainstay_dep_openssl  mainstay_dep_yaml  mainstay_dep_cli11  mainstay_dep_zlib
 #   mainstay_dep_static            link option for programs: no shared libstdc++, nothing unused
@@ -156,6 +157,18 @@ if(MAINSTAY_AGENT AND MAINSTAY_RPC)
 endif()
 
 if(MAINSTAY_AGENT)
+  # hiredis as Debian 12 has it (0.14, no TLS): used over the server's unix socket only.
+  find_path(MAINSTAY_HIREDIS_INCLUDE hiredis/hiredis.h REQUIRED)
+  if(MAINSTAY_STATIC)
+    find_library(MAINSTAY_HIREDIS_LIBRARY NAMES libhiredis.a hiredis REQUIRED)
+  else()
+    find_library(MAINSTAY_HIREDIS_LIBRARY NAMES hiredis REQUIRED)
+  endif()
+  mark_as_advanced(MAINSTAY_HIREDIS_INCLUDE MAINSTAY_HIREDIS_LIBRARY)
+  add_library(mainstay_dep_hiredis INTERFACE)
+  target_include_directories(mainstay_dep_hiredis SYSTEM INTERFACE ${MAINSTAY_HIREDIS_INCLUDE})
+  target_link_libraries(mainstay_dep_hiredis INTERFACE ${MAINSTAY_HIREDIS_LIBRARY})
+
   add_library(mainstay_dep_protobuf INTERFACE)
   target_link_libraries(mainstay_dep_protobuf INTERFACE protobuf::libprotobuf)
 

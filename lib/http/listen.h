@@ -1,4 +1,4 @@
-// Opens the listening socket of an address. Only for lib/http.
+// Opens the listening socket of an address. For lib/http and lib/sentinel.
 //
 // Errors: InvalidArgument (the address), AlreadyExists (a unix socket in use), Unavailable; each says what to
 // do. Thread rules: loop only.

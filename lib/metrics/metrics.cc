@@ -31,6 +31,8 @@ const char* ToString(Type type) {
       return "gauge";
     case Type::kHistogram:
       return "histogram";
+    case Type::kSummary:
+      return "summary";
     case Type::kUntyped:
       return "untyped";
   }
@@ -38,6 +40,10 @@ const char* ToString(Type type) {
 }
 
 void AppendEscaped(std::string* out, absl::string_view text, bool quote) {
+  if (text.find_first_of("\\\n\"") == absl::string_view::npos) {  // nearly always
+    out->append(text.data(), text.size());
+    return;
+  }
   for (char c : text) {
     if (c == '\\') {
       *out += "\\\\";

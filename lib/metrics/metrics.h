@@ -21,7 +21,7 @@
 
 namespace mainstay::metrics {
 
-enum class Type : uint8_t { kCounter, kGauge, kHistogram, kUntyped };
+enum class Type : uint8_t { kCounter, kGauge, kHistogram, kSummary, kUntyped };
 using Labels = std::vector<std::pair<std::string, std::string>>;
 
 enum class Format : uint8_t { kText, kOpenMetrics };

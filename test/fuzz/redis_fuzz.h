@@ -1,0 +1,90 @@
+// One input of the fuzzer of what Redis answers: a letter that picks the parser, then its text. Also used by
+// the replay test.
+#ifndef MAINSTAY_TEST_FUZZ_REDIS_FUZZ_H_
+#define MAINSTAY_TEST_FUZZ_REDIS_FUZZ_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "lib/engine/redis/info.h"
+#include "lib/engine/redis/metrics_families.h"
+#include "test/fuzz/fail.h"
+
+namespace mainstay::engine::redis {
+
+// A page that Prometheus can read comes out of any INFO: families once, whole lines, bounded.
+inline void FuzzFamilies(const std::string& text) {
+  Families out;
+  AddInfo(text, {.commands = 5, .errors = 5, .replicas = 5, .databases = 3}, &out);
+  std::set<std::string> names;
+  const metrics::FamiliesPtr all = out.Take();
+  for (const metrics::Family& f : *all) {
+    if (!names.insert(f.name).second) FuzzFailed("redis", "a family twice", text);
+    if (f.lines.empty() || f.lines.back() != '\n') FuzzFailed("redis", "half a line", text);
+    const auto lines = std::count(f.lines.begin(), f.lines.end(), '\n');
+    if (static_cast<uint32_t>(lines) != f.samples) FuzzFailed("redis", "a line break in a sample", text);
+    if (f.name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") !=
+        std::string::npos) {
+      FuzzFailed("redis", "no name of a metric", text);
+    }
+  }
+}
+
+inline void FuzzInfo(const std::string& text) {
+  FuzzFamilies(text);
+  const auto info = ParseInfo(text);
+  if (!info.ok()) {
+    if (info.status().message().size() > 1000) FuzzFailed("redis", "an error without end", text);
+    return;
+  }
+  if (!info->replication.has_value()) return;
+  const ReplicationFacts& r = *info->replication;
+  if (r.role == Role::kUnknown || r.replid.size() != 40) FuzzFailed("redis", "no role or no history", text);
+  if (r.role == Role::kReplica && r.primary_host.empty()) FuzzFailed("redis", "a replica of nobody", text);
+  if (r.offset < 0 || r.replicas.size() > kMaxReplicas) FuzzFailed("redis", "beyond its bounds", text);
+}
+
+// A reply out of bytes: '[' and ']' nest, ',' separates, digits are integers, '-' begins an error.
+inline Reply FuzzReply(const std::string& text, size_t* at, int depth) {
+  if (*at < text.size() && text[*at] == '[' && depth < 7) {
+    Reply out = Reply::Array({});
+    for (++*at; *at < text.size() && text[*at] != ']';) {
+      out.items.push_back(FuzzReply(text, at, depth + 1));
+      if (*at < text.size() && text[*at] == ',') ++*at;
+    }
+    if (*at < text.size()) ++*at;
+    return out;
+  }
+  const size_t begin = *at;
+  while (*at < text.size() && (*at == begin || (text[*at] != ',' && text[*at] != ']'))) ++*at;
+  const std::string word = text.substr(begin, *at - begin);
+  if (word.size() < 10 && !word.empty() && word.find_first_not_of("0123456789") == std::string::npos)
+    return Reply::Integer(std::stoll(word));
+  Reply out = Reply::Text(word);
+  if (!word.empty() && word[0] == '!') out.kind = Reply::Kind::kError;
+  return out;
+}
+
+inline void FuzzRole(const std::string& text) {
+  size_t at = 0;
+  const auto role = ParseRole(FuzzReply(text, &at, 0));
+  if (role.ok() && (role->role == Role::kUnknown || role->replicas.size() > kMaxReplicas))
+    FuzzFailed("redis", "ROLE beyond its bounds", text);
+}
+
+inline void FuzzRedis(const uint8_t* data, size_t size) {
+  if (size == 0) return;
+  const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);
+  if (data[0] == 'r') {
+    FuzzRole(text);
+  } else {
+    FuzzInfo(text);
+  }
+}
+
+}  // namespace mainstay::engine::redis
+
+#endif  // MAINSTAY_TEST_FUZZ_REDIS_FUZZ_H_
