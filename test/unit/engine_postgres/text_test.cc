@@ -97,7 +97,7 @@ TEST(History, Parses) {
       ParseHistory(3, "1\t0/3000100\tno recovery target specified\n\n2\t0/5000000\tbefore 2000-01-01\n");
   ASSERT_TRUE(lineage.ok()) << lineage.status();
   EXPECT_EQ(lineage->ancestors, (std::vector<TimelineEnd>{{1, 0x3000100, "no recovery target specified"},
-                                                           {2, 0x5000000, "before 2000-01-01"}}));
+                                                          {2, 0x5000000, "before 2000-01-01"}}));
   EXPECT_TRUE(ParseHistory(1, "")->ancestors.empty());
   EXPECT_TRUE(ParseHistory(2, "# comment\n1\t0/1\n").ok());
   for (const char* bad : {"x\t0/1\n", "1\n", "0\t0/1\n", "1\t0-1\n", "3\t0/1\n", "4\t0/1\n",
