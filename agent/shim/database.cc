@@ -64,6 +64,7 @@ void MakeArguments(const Options& o, wire::StartKind kind, const char** argv) {
   MakeArguments(o, kind, argv);
   char path[1100];
   Text(path, sizeof path).Add(o.bin_dir).Add("/postgres");
+  argv[0] = path;  // it looks for its files beside itself, not beside another version in PATH
   execve(path, const_cast<char* const*>(argv), const_cast<char* const*>(o.env));
   fail(wire::Code::kExec, errno);
   _exit(127);

@@ -30,7 +30,11 @@ constexpr int64_t kLastOutput = 200 * kMilli;  // after the end, for a pipe that
     Complain("cannot enter ", o.paths.parent);
     _exit(126);
   }
-  const char* argv[wire::kMaxToolArgs + 2] = {spec.program};
+  // By its whole name: PostgreSQL's programs look for their files beside themselves, and would find another
+  // version's by a bare name that PATH has, too.
+  char path[1100];
+  Text(path, sizeof path).Add(o.bin_dir).Add("/").Add(spec.program);
+  const char* argv[wire::kMaxToolArgs + 2] = {path};
   memcpy(argv + 1, request.args, sizeof(char*) * request.head.argc);
   argv[request.head.argc + 1] = nullptr;
   const char* env[kMaxEnv + 2];
@@ -42,8 +46,6 @@ constexpr int64_t kLastOutput = 200 * kMilli;  // after the end, for a pipe that
     env[n++] = passfile;
   }
   env[n] = nullptr;
-  char path[1100];
-  Text(path, sizeof path).Add(o.bin_dir).Add("/").Add(spec.program);
   execve(path, const_cast<char* const*>(argv), const_cast<char* const*>(env));
   Complain("cannot execute ", path);
   _exit(127);

@@ -38,8 +38,7 @@ absl::Status PostgresEngine::RunInitdb(MonoTime deadline) {
                   "--auth-host=scram-sha-256",
                   os_user_.empty() ? "--auth-local=scram-sha-256" : "--auth-local=peer",
                   "-U",
-                  options_.superuser,
-                  "--no-instructions"};
+                  options_.superuser};  // not --no-instructions: PostgreSQL 13 does not know it
   const bool has_locale =
       std::any_of(options_.initdb.begin(), options_.initdb.end(), [](const std::string& a) {
         return a.find("--locale") == 0 || a.find("--lc-") == 0 || a == "--no-locale";
