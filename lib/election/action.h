@@ -24,7 +24,8 @@ struct Memory {
   Epoch held = 0;         // epoch under which these data were last the holder's
   bool detached = false;  // froze or was promoted: streams from nobody until a record names another holder of
                           // an epoch >= promised
-  bool fenced = false;    // an administrator fenced this member
+  bool rolled_back = false;  // the data lost their end (DbReport::rolled_back) and nothing was streamed since
+  bool fenced = false;       // an administrator fenced this member
   Epoch record_epoch = 0;                        // of the newest record content seen: epoch,
   int64_t record_change = 0;                     // change,
   Durability durability = Durability::kGuarded;  // mode in force

@@ -40,7 +40,7 @@ MonoTime Wake(const State& s, MonoTime now) {
   Earliest(now, s.next_attempt, &wake);
   if (s.lead || s.phase == Phase::kProbation) {
     Earliest(now, s.next_renew, &wake);
-    Earliest(now, s.permit_until, &wake);
+    Earliest(now, GiveUpAt(s), &wake);
     Earliest(now, s.probation_until, &wake);
     return wake;
   }

@@ -39,6 +39,9 @@ bool EngineIdle(const State& s);
 bool Present(const State& s);                  // the lock was last seen there and sound
 bool ViewMine(const State& s);                 // it names this incarnation
 bool Permitted(const State& s, MonoTime now);  // holder with a running permission
+// When a holder that cannot renew gives up: its permission's end, or a little before it where the shim's kill
+// would take the data with it and giving up would not.
+MonoTime GiveUpAt(const State& s);
 bool SyncMode(const State& s);                 // guarded or strict in force
 Durability Wish(const State& s);
 // A primary that was reopened in place keeps its lineage, so that its standbys' data still count; compared

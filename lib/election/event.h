@@ -78,6 +78,14 @@ struct DbReport {
   // The cluster here was founded by this member and has never been opened for writes: nothing was
   // acknowledged in it, so it may be thrown away when the record is of another cluster.
   bool unopened = false;
+  // The data are what an earlier process of the database had saved, or there is no process that holds them:
+  // the end of what it had, and had acknowledged, may be missing. Stays until the member has followed
+  // somebody or was promoted by what it has now. (Engines whose data live in the process;
+  // Settings::volatile_data.)
+  bool rolled_back = false;
+  // So far back that they are from before the last reign that this member followed or was: of this cluster's
+  // history, but of no reign that could be told.
+  bool before_reign = false;
   std::string system_id;  // of the data, "" when empty or unknown
   std::string data_nonce;
   uint64_t offset = 0;  // primary: flushed; standby: received and flushed
@@ -100,8 +108,10 @@ enum class EngineOp : uint8_t {
   kReopen,   // stopped or crashed former primary -> primary again, same timeline, with `sync`
   kSetSync,  // change synchronous replication; done when every walsender has reread it and dropped ones are
              // gone (S4)
-  kStop,     // fast = clean shutdown within a deadline, then kill
-  kKill,     // SIGKILL everything
+  kStop,  // writes end in good order within a deadline, else by a kill; done when nothing can be acknowledged
+          // any more. A process that can become a standby of nobody without ending goes on as one.
+  kKill,  // nothing can be acknowledged any more, at once: SIGKILL of everything, or the same by a surer and
+          // milder way
   kCheckpoint,
   kRemember,  // make `memory` durable
 };

@@ -11,6 +11,10 @@ bool Present(const State& s) { return s.lock == LockView::kPresent && s.view != 
 bool ViewMine(const State& s) { return Present(s) && s.view->holder == s.set->identity; }
 bool Permitted(const State& s, MonoTime now) { return s.lead && now < s.permit_until; }
 
+MonoTime GiveUpAt(const State& s) {
+  return s.set->volatile_data ? s.permit_until - s.set->fence / 4 : s.permit_until;
+}
+
 bool SyncMode(const State& s) {
   if (s.view != nullptr && s.lock == LockView::kPresent) return s.view->durability != Durability::kAsync;
   return s.memory.durability != Durability::kAsync;

@@ -204,6 +204,20 @@ void IngestSeen(Context& c, const RecordSeen& e) {
   }
 }
 
+// The data are of the reign they were of, but may end earlier: they no longer stand for all that was
+// acknowledged under it, and a frozen position is not what is there now.
+void RolledBack(Context& c) {
+  State& s = c.s;
+  if (s.memory.lineage == 0) return;
+  s.memory.held = 0;
+  s.memory.rolled_back = true;
+  if (!s.frozen) return;
+  s.frozen = false;
+  if (!s.attempt.self_frozen) return;
+  s.attempt.self_frozen = false;
+  s.attempt.verdict = "the database was started anew since it was frozen";
+}
+
 void IngestDb(Context& c, const DbReport& e) {
   State& s = c.s;
   if (e.at < s.engine_done_at && s.db_known) return;  // began before the last operation ended: stale
@@ -212,11 +226,16 @@ void IngestDb(Context& c, const DbReport& e) {
   if (e.empty && (s.memory.lineage != 0 || s.memory.held != 0)) {
     s.memory.lineage = 0;  // what was promised of the data went with them
     s.memory.held = 0;
+    s.memory.rolled_back = false;
   }
+  // (Epoch 1 is the least that there is: it loses against every reign that anybody can tell.)
+  if (e.before_reign && s.memory.lineage > 1) s.memory.lineage = 1;
+  const bool gone = e.state == DbState::kDead || e.state == DbState::kStopped;
+  if (e.rolled_back || (gone && c.set().volatile_data)) RolledBack(c);
   if (!e.streaming_from.empty() && Present(s) && !s.frozen && !s.memory.detached &&
-      e.streaming_from == s.view->holder_name && e.streaming_epoch == s.view->epoch &&
-      s.memory.lineage != e.streaming_epoch) {
+      e.streaming_from == s.view->holder_name && e.streaming_epoch == s.view->epoch) {
     s.memory.lineage = e.streaming_epoch;
+    s.memory.rolled_back = false;
   }
   // Nothing was learned of the standbys: that is not "none streams", which would empty the sync set.
   // No answer is not "nobody streams": a database that hangs keeps its sync set until it is killed.
@@ -236,6 +255,7 @@ void IngestDb(Context& c, const DbReport& e) {
     it->streaming = b.streaming;
     it->flushed = b.flushed;
   }
+  for (auto& h : s.standbys) h.reached = h.streaming ? UINT64_MAX : std::min(h.reached, e.offset);
   for (auto& h : s.standbys) h.bad_since = h.streaming ? MonoTime::Never() : std::min(h.bad_since, c.now);
 }
 
@@ -286,6 +306,7 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
       break;
     case EngineOp::kPromote:
       s.memory.lineage = op.epoch;
+      s.memory.rolled_back = false;
       Opened(c, e, op);
       break;
     case EngineOp::kReopen:

@@ -14,6 +14,7 @@ std::string EncodeMemory(const Memory& m) {
   j["lineage"] = m.lineage;
   j["held"] = m.held;
   j["detached"] = m.detached;
+  if (m.rolled_back) j["rolled_back"] = true;  // (an older agent can still read what has no need of it)
   j["fenced"] = m.fenced;
   j["record_epoch"] = m.record_epoch;
   j["record_change"] = m.record_change;
@@ -81,6 +82,7 @@ std::optional<Memory> DecodeMemory(const std::string& text, std::string* problem
   if (!Int(j, "lineage", &m.lineage)) return bad("lineage");
   if (!Int(j, "held", &m.held)) return bad("held");
   if (!Bool(j, "detached", &m.detached)) return bad("detached");
+  if (j.contains("rolled_back") && !Bool(j, "rolled_back", &m.rolled_back)) return bad("rolled_back");
   if (!Bool(j, "fenced", &m.fenced)) return bad("fenced");
   if (!Int(j, "record_epoch", &m.record_epoch)) return bad("record_epoch");
   if (!Int(j, "record_change", &m.record_change)) return bad("record_change");

@@ -47,7 +47,7 @@ void ActForeign(Context& c) {
   Fall(c);
 }
 
-bool Expired(const Context& c) { return c.s.lead && c.now >= c.s.permit_until; }
+bool Expired(const Context& c) { return c.s.lead && c.now >= GiveUpAt(c.s); }
 void ActExpired(Context& c) {
   c.facts = "last renewal sent " + Seconds(c.now - c.s.renewed_at) + " ago";
   const bool proven = Proven(c);

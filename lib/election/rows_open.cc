@@ -137,7 +137,14 @@ void ActOpenUnwanted(Context& c) {
   SetPhase(c, Phase::kReleasing);
 }
 
-bool OpenFailed(const Context& c) { return c.s.open_failed && EngineIdle(c.s) && c.s.lead; }
+// The process whose data won the lock is gone before it was opened: what comes back may be older.
+bool DataGone(const State& s) {
+  return s.set->volatile_data && Dead(s) && s.db_known && !s.db.unopened && s.memory.lineage != 0 &&
+         s.open_epoch == 0;
+}
+bool OpenFailed(const Context& c) {
+  return (c.s.open_failed || DataGone(c.s)) && EngineIdle(c.s) && c.s.lead;
+}
 
 // ---- the database failed ----
 // Enough voters are alive to take over at once.
@@ -157,12 +164,14 @@ bool Crashed(const Context& c) {
 // A lock that cannot be given up now helps no successor: while its store does not answer, a restart in place
 // is faster.
 bool CrashFailover(const Context& c) {
-  return Crashed(c) && ((SuccessorReady(c) && c.s.store_failures == 0) || c.s.reopen_tries >= 3);
+  return Crashed(c) &&
+         ((SuccessorReady(c) && c.s.store_failures == 0) || c.s.reopen_tries >= 3 || c.set().volatile_data);
 }
 void ActCrashFailover(Context& c) {
   State& s = c.s;
-  c.facts = s.reopen_tries >= 3 ? "restarted in place 3 times already"
-                                : "enough voters are alive: " + std::to_string(s.view->voters.size());
+  c.facts = c.set().volatile_data ? "its data died with it: whoever has most shall lead"
+            : s.reopen_tries >= 3 ? "restarted in place 3 times already"
+                                  : "enough voters are alive: " + std::to_string(s.view->voters.size());
   s.open_epoch = 0;
   s.db.writable = false;
   s.stopped_complete = false;
@@ -209,16 +218,18 @@ void AddOpenRows(std::vector<Row>* t) {
   t->push_back({"open.name", In(Phase::kOpening), "the record does not say which cluster it is of",
                 "Write the new cluster's identifier into the record before opening it.", "", true, Nameless,
                 ActName});
+  t->push_back({"open.failed", In(Phase::kOpening),
+                "the database could not be opened, or the process is gone whose data were to be opened",
+                "The database could not be opened: give the lock up and let another member lead.", "stepdown",
+                false, OpenFailed, GiveUp});
   t->push_back({"open.start", In(Phase::kOpening), "the lock is mine and the fence stands",
                 "The lock is ours and the fence is armed: open the database for writes.", "", false, CanOpen,
                 ActOpen});
-  t->push_back({"open.failed", In(Phase::kOpening), "the database could not be opened",
-                "The database could not be opened: give the lock up and let another member lead.", "stepdown",
-                false, OpenFailed, GiveUp});
   t->push_back({"primary.crash-failover", In(Phase::kPrimary),
-                "every process of the database is gone, enough voters are alive and the lock's store answers",
-                "The database died and synchronous standbys are ready: give the lock up at once, that is "
-                "faster than a restart.",
+                "every process of the database is gone, and its data with it, or enough voters are alive and "
+                "the lock's store answers",
+                "The database died, and its data with it or synchronous standbys are ready: give the lock up "
+                "at once, that is faster and safer than a restart.",
                 "releasing", false, CrashFailover, ActCrashFailover});
   t->push_back(
       {"primary.crash-reopen", In(Phase::kPrimary),

@@ -22,6 +22,9 @@ bool OwnRecord(const Context& c) {
   const State& s = c.s;
   const bool fast = Mistake(M::kFastPath) && s.lock == LockView::kAbsent && s.view != nullptr &&
                     s.view->holder == s.set->identity;
+  // (Data that lost their end are not this reign's any more: they take part like everybody's when it is
+  // over.)
+  if (s.memory.rolled_back) return false;
   return (ViewMine(s) || fast) && !s.lead && StoreIdle(s) && !s.must_read && s.db_known && !s.memory.fenced &&
          !s.shutdown && c.now >= s.next_attempt &&
          s.memory.promised <= std::max(s.view->epoch, s.memory.held);
@@ -139,6 +142,40 @@ void ActFoundRecord(Context& c) {
   s.reopen = true;
   SetPhase(c, Phase::kAcquiring);
   Record r = AcquiredRecord(c);
+  r.durability = Wish(s);
+  Write(c, std::move(r), Purpose::kAcquire);
+}
+
+// ---- nothing is left of the cluster ----
+// Data that lived in processes, and every member of the record says itself that it has none any more: nobody
+// can come back with them, so nothing is lost by beginning anew. One member that cannot be asked is enough to
+// wait.
+bool AllGone(const Context& c) {
+  const State& s = c.s;
+  if (!c.set().database || !c.set().volatile_data || !Present(s) || s.view->cluster_id.empty()) return false;
+  if (!s.db_known || !s.db.empty || !EngineIdle(s) || !StoreIdle(s) || s.must_read || s.shutdown)
+    return false;
+  if (s.memory.fenced || c.set().self.no_failover || c.now < s.next_attempt || c.now < s.promised_until)
+    return false;
+  if (c.now < s.seen_at + LeaseWait(s) || s.view->paused) return false;
+  return std::all_of(s.view->members.begin(), s.view->members.end(), [&](const Member& m) {
+    const Peer* p = FindPeer(s, m.name);
+    return m.name == c.set().self.name || (p != nullptr && PeerFresh(s, *p, c.now) && p->report.empty);
+  });
+}
+void ActBeginAnew(Context& c) {
+  State& s = c.s;
+  s.attempt = Attempt{};
+  s.attempt.epoch = s.memory.max_epoch + 1;
+  s.memory.max_epoch = s.attempt.epoch;
+  s.memory.cluster_id.clear();
+  s.probation = false;
+  s.reopen = true;
+  c.facts = "cluster " + s.view->cluster_id + ", members " + std::to_string(s.view->members.size());
+  SetPhase(c, Phase::kAcquiring);
+  Record r = AcquiredRecord(c);
+  r.cluster_id.clear();
+  r.base = 0;
   r.durability = Wish(s);
   Write(c, std::move(r), Purpose::kAcquire);
 }
@@ -310,6 +347,10 @@ void AddReplicaRows(std::vector<Row>* t) {
                 "There is no cluster yet: make the record, and hold it for the lease duration before opening "
                 "a database.",
                 "acquiring", false, FoundDue, ActFoundRecord});
+  t->push_back({"replica.begin-anew", replica,
+                "the data lived in processes, and every member of the record says that it has none any more",
+                "Nothing is left of the cluster anywhere: begin a new one under the old record.", "acquiring",
+                false, AllGone, ActBeginAnew});
   t->push_back({"replica.follow", replica, "the record names another holder", "Follow the primary.", "",
                 false, FollowDue, ActFollow});
 }

@@ -45,6 +45,10 @@ struct Settings {
   Takeover takeover = Takeover::kQuorum;
   bool failsafe = true;
   bool database = true;  // false: a bare leader election without data (the library's Elector)
+  // The data live in the database's process: what comes back after its end may be older than what it
+  // acknowledged, and than what its standbys have. Such a database is never reopened in place after a crash:
+  // the lock is given up, and whoever has most leads next.
+  bool volatile_data = false;
 };
 
 // "" when safe; otherwise the arithmetic and the remedy, one line for each problem.

@@ -129,6 +129,7 @@ struct State {
     Name name;
     MonoTime bad_since = MonoTime::Never();
     uint64_t flushed = 0;
+    uint64_t reached = UINT64_MAX;  // it has no more than this of the reign; unknown while it streams
     bool streaming = false;
   };
   std::vector<StandbyHealth> standbys;  // sorted by name

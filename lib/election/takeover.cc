@@ -55,6 +55,7 @@ bool UnopenedMine(const State& s) {
   const Record& r = *s.view;
   const Memory& m = s.memory;
   if (r.holder_name != s.set->self.name || s.db.empty || !s.db_known) return false;
+  if (m.rolled_back && !s.db.unopened) return false;  // not the data that won it any more
   // It froze for that epoch or a later one, and could only have followed a record newer than this since.
   if (m.promised >= r.epoch && m.detached && m.lineage > 0) return true;
   return (s.db.unopened || (m.lineage == 0 && m.held == 0)) &&
@@ -253,13 +254,53 @@ Ruling JudgeSync(const State& s, const std::vector<FreezeAnswered>& all, bool ov
   return Best(s, all, false, counted);
 }
 
+// Every member of the record froze and told what it has (or that it has nothing).
+bool EverybodyFrozen(const State& s, const std::vector<FreezeAnswered>& all) {
+  return s.view != nullptr &&
+         std::all_of(s.view->members.begin(), s.view->members.end(), [&](const Member& m) {
+           return std::any_of(all.begin(), all.end(),
+                              [&](const FreezeAnswered& a) { return a.from == m.name && a.frozen; });
+         });
+}
+
+// Somebody who was not asked may have more than these data, which lost their end. Not who had stopped
+// streaming before this member's reign came further than they reach.
+Name MayBeAhead(const State& s, const std::vector<FreezeAnswered>& all) {
+  const Record& r = *s.view;
+  const bool watched = r.holder_name == s.set->self.name && s.tried_open == r.epoch;
+  for (const Member& m : r.members) {
+    if (m.name == s.set->self.name) continue;
+    if (std::any_of(all.begin(), all.end(), [&](const auto& a) { return a.from == m.name && a.frozen; }))
+      continue;
+    const auto h =
+        std::find_if(s.standbys.begin(), s.standbys.end(), [&](const auto& b) { return b.name == m.name; });
+    const uint64_t reached = h == s.standbys.end() ? 0 : h->reached;
+    if (!watched || s.frozen_at.offset < reached) return m.name;
+  }
+  return "";
+}
+
 Ruling JudgeAny(const State& s, const std::vector<FreezeAnswered>& all, bool over, bool any_lineage) {
   std::vector<const FreezeAnswered*> counted;
   for (const FreezeAnswered& a : all)
     if (a.frozen && (any_lineage || OnLineage(s, a.position))) counted.push_back(&a);
   if (s.attempt.answers.size() < s.attempt.asked && !over)
     return {Judgement::kWait, "", "waiting for the others"};
-  return Best(s, all, any_lineage, counted);
+  // Data that lived in a process: those of the last reign may be nowhere any more (it ended before anybody
+  // followed it). When everybody has been asked, the newest that are left are the best there ever will be.
+  if (counted.empty() && s.set->volatile_data && EverybodyFrozen(s, all)) {
+    for (const FreezeAnswered& a : all) counted.push_back(&a);
+    any_lineage = true;
+  }
+  Ruling ruling = Best(s, all, any_lineage, counted);
+  const bool forced = s.attempt.cause == Cause::kForced && s.forced_loss;
+  if (ruling.judgement == Judgement::kTake && s.memory.rolled_back && s.view != nullptr && !forced) {
+    if (const Name ahead = MayBeAhead(s, all); !ahead.empty())
+      return {Judgement::kBlocked, "",
+              "these data are what was saved before the database's process ended, and " + ahead +
+                  " may have more: it is waited for (" + Told(all) + ")"};
+  }
+  return ruling;
 }
 
 Ruling JudgeNow(const State& s, MonoTime now) {
@@ -296,6 +337,8 @@ bool MayLead(const State& s, MonoTime now) {
   if (!set.database) return true;
   if (s.db.empty || !s.db_known) return false;
   if (s.lock != LockView::kPresent) return true;
+  // (With data that live in processes the last reign's may be gone; the judgement tells.)
+  if (set.volatile_data && OwnPosition(s).lineage > 0) return true;
   return OnLineage(s, OwnPosition(s)) || UnopenedMine(s) || (now < s.forced_until && s.forced_loss);
 }
 

@@ -164,6 +164,8 @@ bool ParseCluster(const std::vector<std::string>& w, Scenario* s, std::string* p
       p.durability = 2;
     else if (w[i] == "lease-takeover")
       p.takeover = 1;
+    else if (w[i] == "volatile")  // data that die with their process
+      p.volatile_data = 1, p.durability = 0, p.takeover = 1;
     else if (w[i] == "no-failsafe")
       p.failsafe = 0;
     else if (w[i] == "two-acknowledge")

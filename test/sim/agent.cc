@@ -35,6 +35,7 @@ void World::StartAgent(int m) {
     s->sync_patience = milliseconds(400), s->handover = milliseconds(5000), s->retry = milliseconds(100);
   }
   s->durability = static_cast<election::Durability>(plan_.durability);
+  s->volatile_data = plan_.volatile_data != 0;
   s->takeover = static_cast<election::Takeover>(plan_.takeover);
   s->sync_count = static_cast<int32_t>(plan_.sync_count);
   s->failsafe = plan_.failsafe != 0;

@@ -82,14 +82,53 @@ void World::KillDb(int m, bool unasked) {
   d.gen++;
   nodes_[m].shim.armed = false;
   dirty_ = true;
+  if (plan_.volatile_data != 0) LoseData(m);
+  ProbeSoon(m);
+}
+
+// Data that lived in the process: nothing is left, or what was saved some time before.
+void World::LoseData(int m) {
+  Database& d = nodes_[m].db;
+  if (!d.exists || d.unopened) return;
+  if (db_.Chance(400)) {
+    const uint32_t gen = d.gen, tries = d.conn_try;
+    const bool dead = d.dead;
+    d = {};
+    d.gen = gen;
+    d.conn_try = tries + 1;
+    d.dead = dead;
+    Trace(m, "DB: its data are gone");
+    return;
+  }
+  d.rolled_back = true;
+  d.conn_to = -1;  // it starts closed
+  const uint64_t back = db_.Below(200);
+  d.log.end = d.log.end > back + 1 ? d.log.end - back : 1;
+  Trace(m, "DB: its data are rolled back to %d/%llu", d.log.branch,
+        static_cast<unsigned long long>(d.log.end));
+}
+
+// It gives up writing and goes on as a standby of nobody.
+void World::CloseDb(int m) {
+  Database& d = nodes_[m].db;
+  d.writable = d.unsettled = false;
+  d.was_acker = false;
+  d.conn_to = -1;
+  d.conn_try++;
+  for (int s = 0; s < plan_.members; s++)
+    if (d.tx[s].up) CloseTx(m, s);
+  nodes_[m].shim.armed = false;
+  dirty_ = true;
+  Trace(m, "DB closed at %d/%llu", d.log.branch, static_cast<unsigned long long>(d.log.end));
   ProbeSoon(m);
 }
 
 void World::OpenDb(int m, Epoch epoch, const SyncConfig& cfg) {
   Database& d = nodes_[m].db;
   d.writable = true;
-  d.unopened = false;
-  d.epoch = epoch;
+  d.unopened = d.rolled_back = false;
+  d.epoch = d.reign = epoch;
+  d.reign_from = d.log.end;
   d.cfg = cfg;
   d.unsettled = false;
   d.acked = 0;
@@ -257,6 +296,11 @@ void World::Connect(int s, uint32_t gen) {
   d.rx = true;
   d.rx_gen = ++next_nonce_;
   d.rx_at = now_;
+  d.rolled_back = false;
+  if (d.reign != d.conn_epoch) {
+    d.reign = d.conn_epoch;
+    d.reign_from = d.log.end;
+  }
   Database::Sender& t = l.tx[s];
   t = {};
   t.up = true;

@@ -82,6 +82,10 @@ void World::EngineStage(int m) {
       return DoStop(m);
     case EngineOp::kKill:
       if (e.stage++ == 0) return EngineNext(m, eng_.Delay(plan_.kill_us * kUs));
+      if (plan_.volatile_data != 0 && n.db.running && !n.db.paused && eng_.Chance(700)) {
+        CloseDb(m);  // the mild way
+        break;
+      }
       KillDb(m, false);
       n.db.dead = false;
       break;
@@ -152,7 +156,7 @@ void World::DoFollow(int m) {
       d.log = logs_.Common(d.log, l.log);
       d.consistent = l.log;
     }
-    d.broken = false;
+    d.broken = d.rolled_back = false;
     e.stage = 2;
     return EngineNext(m, eng_.Delay(plan_.start_ms * kMs));
   }
@@ -229,6 +233,7 @@ void World::DoFreeze(int m) {
   CloseRx(m, true);
   d.conn_to = -1;
   d.conn_try++;
+  d.rolled_back = false;  // judged as it is
   election::EngineDone done;
   done.ok = true;
   done.offset = d.log.end;
@@ -250,6 +255,7 @@ void World::DoPromote(int m) {
     SaveMemory(m, e.op.memory);
     if (!d.exists || d.broken) return EngineFail(m, "no usable data");
     e.stage = 2;
+    if (!d.running && plan_.volatile_data != 0) return EngineFail(m, "the data died with their process");
     if (!d.running) {
       d.conn_to = -1;
       StartDb(m);
@@ -260,6 +266,7 @@ void World::DoPromote(int m) {
   if (!d.running) return EngineFail(m, "the database ended");
   if (d.paused) return EngineNext(m, 50 * kMs);
   if (d.writable) return EngineFail(m, "it is a primary already");
+  if (d.rolled_back) return EngineFail(m, "started anew since it was judged");
   // The engine asks the shim right before pg_promote: a deadline that is armed now stays until it kills.
   if (!EngineArmed(m)) {
     if (now_ + 20 * kMs < e.deadline) return EngineNext(m, 20 * kMs);  // a renewal may arm it
@@ -307,6 +314,7 @@ void World::DoReopen(int m) {
       return EngineNext(m, 5 * kMs);
     }
     if (d.running) return EngineFail(m, "it runs as a standby");
+    if (plan_.volatile_data != 0 && !d.unopened) return EngineFail(m, "the data died with their process");
     e.stage = 2;
     return EngineNext(m, eng_.Delay(plan_.start_ms * 2 * kMs));
   }
@@ -382,7 +390,11 @@ void World::DoStop(int m) {
       if (d.tx[s].up && d.tx[s].flushed < d.log.end) return EngineNext(m, 20 * kMs);
   }
   if (d.running && e.stage == 1 && now_ >= e.deadline - kSec) done.complete = false;
-  KillDb(m, false);
+  if (plan_.volatile_data != 0 && d.running && d.epoch != 0 && e.stage == 1) {
+    CloseDb(m);
+  } else {
+    KillDb(m, false);
+  }
   d.dead = false;
   done.offset = d.log.end;
   done.timeline = static_cast<uint32_t>(d.log.branch);

@@ -35,6 +35,7 @@ struct Profile {
   bool swarm = false;   // each kind is left out of a run with probability 1/2
   int fast_pm = 500;
   int first_ms = 2000;  // no fault before
+  bool volatile_data = false;
   std::vector<Weight> weights;
   std::vector<Moment> moments;  // empty: all
 };
@@ -64,6 +65,10 @@ std::vector<Profile> Make() {
   std::vector<Profile> p;
   p.push_back({.name = "swarm", .members_lo = 2, .members_hi = 7, .swarm = true, .weights = Everything()});
   p.push_back({.name = "calm", .members_lo = 2, .members_hi = 5, .noise = 0, .per_minute = 2, .weights = {{K::switchover, 1}, {K::node_death, 1}}});
+  // Data that die with their process, in part or wholly (Redis).
+  p.push_back({.name = "volatile", .members_lo = 2, .members_hi = 5, .durability = 1, .takeover = 2, .volatile_data = true, .weights = {
+      {K::db_crash, 20}, {K::node_death, 14}, {K::switchover, 14}, {K::agent_crash, 8}, {K::crash_mid, 10}, {K::agent_pause, 6}, {K::db_pause, 6},
+      {K::isolate, 8}, {K::cut_pair, 6}, {K::cut_store, 6}, {K::store_down, 3}, {K::shutdown, 5}, {K::wal_slow, 4}, {K::failover, 2}, {K::engine_bad, 3}, {K::wipe, 2}}});
   // Pauses of shims and whole machines: what only the sync set makes safe.
   p.push_back({.name = "pauses", .members_lo = 2, .members_hi = 5, .weights = {
       {K::shim_pause, 10}, {K::machine_pause, 10}, {K::agent_pause, 5}, {K::db_pause, 5}, {K::isolate, 5}, {K::cut_store, 5}, {K::switchover, 2}}});
@@ -179,6 +184,7 @@ void DrawCluster(Rng& r, const Profile& f, Plan* p) {
   p->members = r.Between(f.members_lo, f.members_hi);
   p->durability = PickBit(r, f.durability);
   p->takeover = PickBit(r, f.takeover);
+  p->volatile_data = f.volatile_data;
   p->sync_count = r.Chance(250) ? 2 : 1;
   p->failsafe = r.Chance(600);
   p->fast = r.Chance(f.fast_pm);

@@ -133,6 +133,8 @@ election::DbReport World::Report(int m) {
   r.at = Local(m, now_);
   r.empty = !d.exists;
   r.unopened = d.unopened;
+  r.rolled_back = d.exists && d.rolled_back;
+  r.before_reign = r.rolled_back && d.log.end < d.reign_from;
   r.state = d.running ? DbState::kRunning : d.dead ? DbState::kDead : DbState::kStopped;
   if (d.exists) {
     r.system_id = "s" + std::to_string(d.system);

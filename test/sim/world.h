@@ -59,10 +59,13 @@ struct SyncConfig {  // synchronous_standby_names with k, of one epoch
 
 struct Database {
   bool exists = false;
-  bool unopened = false;  // founded, never opened
-  bool broken = false;    // a rewind was interrupted: needs another or a clone
-  uint32_t system = 0;    // identifier
-  uint32_t nonce = 0;     // of the data directory
+  bool unopened = false;     // founded, never opened
+  bool rolled_back = false;  // data in the process: what is here was saved by an earlier one
+  Epoch reign = 0;           // the last one that was followed or led,
+  uint64_t reign_from = 0;   // and where its part of the log begins here
+  bool broken = false;       // a rewind was interrupted: needs another or a clone
+  uint32_t system = 0;       // identifier
+  uint32_t nonce = 0;        // of the data directory
   Log log;
   Log consistent;  // after a rewind: not usable before its log has this
   bool running = false, writable = false, dead = false, paused = false;
@@ -299,6 +302,8 @@ class World {
   // ---- database.cc ----
   SyncConfig MakeConfig(const election::Engine& op) const;
   void StartDb(int m);
+  void LoseData(int m);
+  void CloseDb(int m);
   void KillDb(int m, bool unasked);
   void OpenDb(int m, Epoch epoch, const SyncConfig& cfg);
   void ChangeConfig(int m, const SyncConfig& cfg);
