@@ -6,6 +6,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <initializer_list>
+
 #include "agent/shim/procs.h"
 #include "agent/shim/shim.h"
 
@@ -21,10 +23,34 @@ struct StartFailure {
   int32_t error;
 };
 
-constexpr size_t kMaxArgs = 2 * kMaxSets + 12;
+constexpr size_t kMaxArgs = 2 * kMaxSets + 16;
+
+// redis-server <data>.conf [--name value]... and last, so that it wins over the file and over --set: a
+// replica of nobody, in its data directory, in the foreground. Only the agent's word opens it.
+void RedisArguments(const Options& o, const char** argv) {
+  static char conf[1100];
+  static char names[kMaxSets][160];
+  size_t n = 0;
+  argv[n++] = "redis-server";
+  Text(conf, sizeof conf).Add(o.paths.data_dir).Add(".conf");
+  argv[n++] = conf;
+  for (size_t i = 0; i < o.set_count; ++i) {
+    const char* eq = strchr(o.sets[i], '=');
+    const size_t len = static_cast<size_t>(eq - o.sets[i]);
+    if (len + 3 > sizeof names[i]) _exit(127);
+    memcpy(names[i], "--", 2);
+    memcpy(names[i] + 2, o.sets[i], len);
+    names[i][len + 2] = 0;
+    argv[n++] = names[i];
+    argv[n++] = eq + 1;
+  }
+  for (const char* fixed : {"--daemonize", "no", "--dir", o.paths.data_dir, "--replicaof", "127.0.0.1", "1"})
+    argv[n++] = fixed;
+  argv[n] = nullptr;
+}
 
 // postgres -D data [-c set]... and, when isolated, what makes it unreachable (last, so that it wins).
-void MakeArguments(const Options& o, wire::StartKind kind, const char** argv) {
+void PostgresArguments(const Options& o, wire::StartKind kind, const char** argv) {
   static char private_dir[1100];
   size_t n = 0;
   argv[n++] = "postgres";
@@ -58,12 +84,17 @@ void MakeArguments(const Options& o, wire::StartKind kind, const char** argv) {
     fail(wire::Code::kExec, errno);
   if (chdir(o.paths.data_dir) != 0) fail(wire::Code::kExec, errno);
   struct stat st;
-  if (kind == wire::StartKind::kStandby && stat("standby.signal", &st) != 0)
+  const bool redis = o.engine == Engine::kRedis;
+  if (!redis && kind == wire::StartKind::kStandby && stat("standby.signal", &st) != 0)
     fail(wire::Code::kNoStandbySignal, errno);
   const char* argv[kMaxArgs];
-  MakeArguments(o, kind, argv);
+  if (redis) {
+    RedisArguments(o, argv);
+  } else {
+    PostgresArguments(o, kind, argv);
+  }
   char path[1100];
-  Text(path, sizeof path).Add(o.bin_dir).Add("/postgres");
+  Text(path, sizeof path).Add(o.bin_dir).Add(redis ? "/redis-server" : "/postgres");
   argv[0] = path;  // it looks for its files beside itself, not beside another version in PATH
   execve(path, const_cast<char* const*>(argv), const_cast<char* const*>(o.env));
   fail(wire::Code::kExec, errno);
@@ -81,6 +112,9 @@ void Shim::StartDatabase(int peer, uint32_t seq, const wire::Start& request) {
     Reply(peer, seq, code, &s, sizeof s);
   };
   const int64_t now = BootNow();
+  // It knows one way to start it: closed.
+  if (options_->engine == Engine::kRedis && request.kind != wire::StartKind::kStandby)
+    return refuse(Code::kNotAllowed);
   if (fencing_ || deadline_.Due(now)) return refuse(Code::kFencing);
   if (terminating_) return refuse(Code::kTerminating);
   if (Running() || killing_) return refuse(Code::kRunning);
@@ -144,16 +178,18 @@ wire::Code Shim::SignalDatabase(const wire::Signal& request) {
   if (request.expect_starts != wire::kAnyStart && request.expect_starts != db_.starts)
     return wire::Code::kStale;
   // The main process is not reaped yet, so the number cannot belong to another process.
+  const bool redis = options_->engine == Engine::kRedis;
   switch (request.kind) {
     case wire::SignalKind::kFast:
       db_.stop_asked = true;
-      kill(db_.pid, SIGINT);
+      kill(db_.pid, redis ? SIGTERM : SIGINT);  // a second SIGINT would make redis-server end without saving
       break;
     case wire::SignalKind::kImmediate:
       db_.stop_asked = true;
-      kill(db_.pid, SIGQUIT);
+      kill(db_.pid, redis ? SIGKILL : SIGQUIT);
       break;
     case wire::SignalKind::kReload:
+      if (redis) return wire::Code::kNotAllowed;
       kill(db_.pid, SIGHUP);
       break;
     default:

@@ -5,7 +5,8 @@
 //   - units and clocks are checked: until - sent == remaining, sent is not in the future, until is within the
 //   horizon;
 //   - once it has passed nothing can extend it any more: whatever comes later finds everything dead;
-//   - it ends (Clear) when nothing is left that it could kill.
+//   - it ends (Clear) when nothing is left that it could kill, or (Disarm) when the agent that armed it saw
+//   the database give up writing, under the same epoch.
 #ifndef MAINSTAY_AGENT_SHIM_DEADLINE_H_
 #define MAINSTAY_AGENT_SHIM_DEADLINE_H_
 
@@ -35,6 +36,14 @@ class Deadline {
     if (armed() && arm.until < until_) return Code::kShorter;
     until_ = arm.until;
     epoch_ = arm.epoch;
+    return Code::kOk;
+  }
+  // The database gave up writing by itself.
+  shim::wire::Code Disarm(int64_t epoch, int64_t now, bool fencing) {
+    using shim::wire::Code;
+    if (fencing || Due(now)) return Code::kFencing;
+    if (epoch != epoch_) return Code::kEpoch;
+    Clear();
     return Code::kOk;
   }
   bool Due(int64_t now) const { return armed() && now >= until_; }

@@ -14,15 +14,16 @@ constexpr const char* kUsage =
     "mainstay-shim: starts, stops and fences the database of this container (docs/SHIM.md)\n"
     "  --socket PATH             unix socket to serve; its directory is made if missing and must be private "
     "(0700)\n"
-    "  --engine postgresql       the database (the only one so far)\n"
-    "  --bin-dir DIR             where postgres, initdb, pg_rewind, ... are\n"
+    "  --engine ENGINE           the database: postgresql (default) or redis\n"
+    "  --bin-dir DIR             where postgres, initdb, pg_rewind, ... are, or redis-server\n"
     "  --data-dir DIR            the data directory, a subdirectory of its volume\n"
     "  --user NAME|UID:GID       whom database and tools run as (needed when the shim is root)\n"
     "  --allow-uid UID           whose connections to accept besides root, the shim's and the database's "
     "user; repeatable\n"
     "  --mode MODE               auto (default) | container (be PID 1 or refuse) | namespace (make one) | "
     "session (last resort)\n"
-    "  --set NAME=VALUE          fixed parameter of the database (postgres -c); repeatable\n"
+    "  --set NAME=VALUE          fixed parameter of the database (postgres -c, redis-server --NAME); "
+    "repeatable\n"
     "  --path DIR                tools may also name files below DIR (certificates); repeatable\n"
     "  --private-socket-dir DIR  unix_socket_directories of an isolated start (default: the data directory's "
     "parent)\n"
@@ -322,8 +323,11 @@ void ReadOptions(int argc, char** argv, char** environ_in, Options* o) {
   Raw raw;
   ReadFlags(argc, argv, o, &raw);
   if (raw.options_file != nullptr) ReadOptionsFile(raw.options_file, o, &raw);
-  if (strcmp(raw.engine, "postgresql") != 0)
-    Die("--engine: postgresql is the only one so far, not ", raw.engine);
+  if (strcmp(raw.engine, "redis") == 0) {
+    o->engine = Engine::kRedis;
+  } else if (strcmp(raw.engine, "postgresql") != 0) {
+    Die("--engine: postgresql or redis, not ", raw.engine);
+  }
   CheckDirectories(o);
   FindIdentity(o);
   const uid_t always[] = {geteuid(), o->uid, 0};

@@ -11,6 +11,7 @@
 
 namespace mainstay::shimd {
 
+enum class Engine : uint8_t { kPostgresql, kRedis };
 enum class WantedMode : uint8_t { kAuto, kContainer, kNamespace, kSession };
 
 inline constexpr size_t kMaxSets = 16;
@@ -19,6 +20,7 @@ inline constexpr size_t kMaxAllowed = 8;
 inline constexpr size_t kMaxEnv = 64;
 
 struct Options {
+  Engine engine = Engine::kPostgresql;
   const char* socket = "";
   const char* bin_dir = "";
   const char* log = "";
@@ -26,7 +28,7 @@ struct Options {
   const char* private_socket_dir = "";  // isolated starts; default: the data directory's parent
   PathRules paths;
   WantedMode mode = WantedMode::kAuto;
-  const char* sets[kMaxSets] = {};  // name=value for postgres -c
+  const char* sets[kMaxSets] = {};  // name=value for postgres -c, or redis-server --name value
   size_t set_count = 0;
   uid_t allowed[kMaxAllowed] = {};
   size_t allowed_count = 0;

@@ -192,6 +192,8 @@ bool Shim::Dispatch(int index, const wire::Header& header, const char* payload) 
     }
     case Verb::kKill:
       return DispatchKill(index, header, payload);
+    case Verb::kDisarm:
+      return DispatchDisarm(index, header, payload);
     case Verb::kRunTool:
       StartTool(index, header.seq, payload, header.length);
       return true;
@@ -218,6 +220,17 @@ bool Shim::DispatchArm(int index, const wire::Header& header, const char* payloa
   const wire::ArmedEvent event{arm.until, arm.epoch};
   if (code == wire::Code::kOk) Push(wire::Verb::kArmed, &event, sizeof event, index);
   return Reply(index, header.seq, code, &event, sizeof event);
+}
+
+bool Shim::DispatchDisarm(int index, const wire::Header& header, const char* payload) {
+  wire::Disarm request;
+  if (!wire::ParsePayload(payload, header.length, &request)) return false;
+  if (options_->engine != Engine::kRedis) return Reply(index, header.seq, wire::Code::kNotAllowed);
+  const bool armed = deadline_.armed();
+  const wire::Code code = deadline_.Disarm(request.epoch, BootNow(), fencing_);
+  const wire::ArmedEvent event{0, deadline_.epoch()};
+  if (code == wire::Code::kOk && armed) Push(wire::Verb::kArmed, &event, sizeof event, index);
+  return Reply(index, header.seq, code);
 }
 
 bool Shim::DispatchKill(int index, const wire::Header& header, const char* payload) {

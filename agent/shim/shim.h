@@ -136,6 +136,7 @@ class Shim {
   bool Dispatch(int index, const wire::Header& header, const char* payload);
   bool DispatchState(int index, uint32_t seq);
   bool DispatchArm(int index, const wire::Header& header, const char* payload);
+  bool DispatchDisarm(int index, const wire::Header& header, const char* payload);
   bool DispatchKill(int index, const wire::Header& header, const char* payload);
   void FillState(wire::State* out) const;
   bool Reply(int index, uint32_t seq, wire::Code code, const void* payload = nullptr, size_t size = 0);

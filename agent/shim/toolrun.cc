@@ -72,7 +72,8 @@ void Shim::StartTool(int peer, uint32_t seq, const char* payload, size_t size) {
     if (!Reply(peer, seq, code, &s, sizeof s)) Drop(peer);
   };
   const ToolSpec* spec = FindTool(request.head.tool);
-  if (spec == nullptr) return refuse(Code::kNotAllowed, -1);
+  const bool foreign = options_->engine != Engine::kPostgresql && request.head.tool < wire::Tool::kSwapData;
+  if (spec == nullptr || foreign) return refuse(Code::kNotAllowed, -1);
   if (request.passfile[0] != 0 && !CheckValue(Value::kPath, options_->paths, request.passfile))
     return refuse(Code::kNotAllowed, -2);
   const int bad = CheckArguments(*spec, options_->paths, request.args, request.head.argc);

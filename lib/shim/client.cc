@@ -160,6 +160,13 @@ absl::StatusOr<Exited> Client::Stop(MonoTime deadline) {
   return WaitExit(state.starts, deadline);
 }
 
+absl::Status Client::Disarm(Epoch epoch, MonoTime deadline) {
+  const wire::Disarm disarm{epoch};
+  MAINSTAY_ASSIGN_OR_RETURN(const Frame frame,
+                            impl_->Call(wire::Verb::kDisarm, &disarm, sizeof disarm, deadline));
+  return ToStatus(frame.header.code, "to end the deadline");
+}
+
 absl::Status Client::Kill(MonoTime deadline) {
   const wire::Kill kill{wire::kAnyStart, 0};
   absl::StatusOr<Frame> frame = impl_->Call(wire::Verb::kKill, &kill, sizeof kill, deadline);

@@ -170,6 +170,10 @@ class Client {
   // (or starts = 0).
   absl::StatusOr<Exited> Stop(MonoTime deadline);
 
+  // The database gave up writing and goes on as a standby (the caller saw it): the deadline armed under
+  // `epoch` is over. kFailedPrecondition: an engine that cannot do that. kAborted: armed under another epoch.
+  absl::Status Disarm(Epoch epoch, MonoTime deadline);
+
   // SIGKILL to everything (tools too), waits until nothing is left. OK when there was nothing.
   absl::Status Kill(MonoTime deadline);
 

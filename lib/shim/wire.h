@@ -35,6 +35,7 @@ enum class Verb : uint8_t {
   kCancelTool = 8,  // CancelTool
   kSubscribe = 9,   // no payload: from now on push events
   kReadLog = 10,    // no payload: from now on push the database's output, to this client alone
+  kDisarm = 11,     // Disarm: the database writes no more but goes on; only for engines that can
   // Answers and events.
   kReply = 128,
   kArmed = 129,        // event: ArmedEvent
@@ -139,6 +140,13 @@ struct Arm {
   int64_t epoch;
   int64_t sent;       // CLOCK_BOOTTIME ns when the sender wrote this
   int64_t remaining;  // until - sent, in ns
+};
+
+// The agent saw the database give up writing (Redis: a replica of nobody): the deadline that was to end that
+// is over. Refused (kEpoch) unless `epoch` is the one that was armed, so that a late request of an earlier
+// reign cannot take away the next one's fence.
+struct Disarm {
+  int64_t epoch;
 };
 
 enum class StartKind : uint32_t {

@@ -93,5 +93,18 @@ TEST_F(DeadlineTest, PermitsOnlyItsOwnEpochAndOnlyBefore) {
   EXPECT_FALSE(deadline_.Permits(6, kNow));
 }
 
+TEST_F(DeadlineTest, DisarmedOnlyByItsOwnEpochAndOnlyBefore) {
+  EXPECT_EQ(Do(At(kNow + kSec, 5)), Code::kOk);
+  EXPECT_EQ(deadline_.Disarm(4, kNow, false), Code::kEpoch) << "a late request of an earlier reign";
+  EXPECT_EQ(deadline_.Disarm(6, kNow, false), Code::kEpoch);
+  EXPECT_EQ(deadline_.Disarm(5, kNow, true), Code::kFencing);
+  EXPECT_EQ(deadline_.Disarm(5, kNow + kSec, false), Code::kFencing) << "due";
+  EXPECT_TRUE(deadline_.armed());
+  EXPECT_EQ(deadline_.Disarm(5, kNow, false), Code::kOk);
+  EXPECT_FALSE(deadline_.armed());
+  EXPECT_EQ(deadline_.Disarm(5, kNow, false), Code::kOk) << "twice is as good";
+  EXPECT_EQ(Do(At(kNow + kSec, 4)), Code::kEpoch) << "the highest epoch is kept";
+}
+
 }  // namespace
 }  // namespace mainstay::shimd
