@@ -87,6 +87,10 @@ class Engine {
   virtual absl::Status Reinit(
       MonoTime deadline) = 0;  // throw the data away and clone at the next Follow (replicas only)
 
+  // Who the members are, whenever that changed: for engines whose databases know each other by address only.
+  // Any thread; takes no time.
+  virtual void Members(const std::vector<election::Member>& members) { static_cast<void>(members); }
+
   virtual void Cancel() = 0;
 };
 

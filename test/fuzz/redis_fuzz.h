@@ -1,5 +1,5 @@
-// One input of the fuzzer of what Redis answers: a letter that picks the parser, then its text. Also used by
-// the replay test.
+// One input of the fuzzer of what Redis answers and of the files beside its data: a letter that picks the
+// parser, then its text. Also used by the replay test.
 #ifndef MAINSTAY_TEST_FUZZ_REDIS_FUZZ_H_
 #define MAINSTAY_TEST_FUZZ_REDIS_FUZZ_H_
 
@@ -9,8 +9,11 @@
 #include <string>
 #include <utility>
 
+#include "lib/engine/redis/conf.h"
+#include "lib/engine/redis/held.h"
 #include "lib/engine/redis/info.h"
 #include "lib/engine/redis/metrics_families.h"
+#include "lib/engine/redis/names.h"
 #include "test/fuzz/fail.h"
 
 namespace mainstay::engine::redis {
@@ -75,13 +78,48 @@ inline void FuzzRole(const std::string& text) {
     FuzzFailed("redis", "ROLE beyond its bounds", text);
 }
 
+inline void FuzzHeld(const std::string& text) {
+  const auto held = DecodeHeld(text);
+  if (!held.ok()) return;
+  const auto again = DecodeHeld(EncodeHeld(*held));
+  if (!again.ok() || !(*again == *held)) FuzzFailed("redis", "what is held does not read back", text);
+}
+
+// Whatever a file of users holds, it stays inside its lines of the ACL file and makes none of Mainstay's own.
+inline void FuzzUsers(const std::string& text) {
+  const auto users = ParseUsers(text);
+  if (!users.ok()) {
+    if (users.status().message().size() > 300) FuzzFailed("redis", "an error without end", text);
+    return;
+  }
+  const std::string acl = FormatAcl(ClientUsers(*users, true));
+  const auto again = ParseUsers(acl);
+  if (!again.ok() || again->size() < users->size()) FuzzFailed("redis", "users do not read back", acl);
+}
+
+inline void FuzzNames(const std::string& text) {
+  if (const auto user = ParseReplicationUser(text); user.has_value()) {
+    if (ParseReplicationUser(FormatReplicationUser(*user)) != user)
+      FuzzFailed("redis", "a name changes", text);
+  }
+  const auto at = ParseHostPort(text);
+  if (at.has_value() && (at->host.empty() || at->port == 0)) FuzzFailed("redis", "no address", text);
+}
+
 inline void FuzzRedis(const uint8_t* data, size_t size) {
   if (size == 0) return;
   const std::string text(reinterpret_cast<const char*>(data) + 1, size - 1);
-  if (data[0] == 'r') {
-    FuzzRole(text);
-  } else {
-    FuzzInfo(text);
+  switch (data[0]) {
+    case 'r':
+      return FuzzRole(text);
+    case 'h':
+      return FuzzHeld(text);
+    case 'u':
+      return FuzzUsers(text);
+    case 'n':
+      return FuzzNames(text);
+    default:
+      return FuzzInfo(text);
   }
 }
 
