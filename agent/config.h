@@ -30,7 +30,8 @@ class AgentConfig;
 
 namespace mainstay::agent {
 
-enum class EngineKind : uint8_t { kPostgresql, kFake };
+enum class EngineKind : uint8_t { kPostgresql, kFake, kRedis };
+const char* ToString(EngineKind kind);  // "postgresql", as the configuration writes it
 enum class LockKind : uint8_t { kFile, kConfigMap, kLease };
 
 struct ExpectedMember {
@@ -121,6 +122,21 @@ struct PostgresqlConfig {
   std::vector<DatabaseConfig> databases;
 };
 
+struct RedisConfig {
+  std::string data_dir;
+  std::string bin_dir;
+  std::string socket;
+  uint16_t port = 0;
+  std::string bind;
+  std::string replication_password_file;
+  std::string users_file;  // "" : none
+  std::map<std::string, std::string> parameters;
+  int32_t min_replicas = 0;
+  Duration start_timeout{};
+  Duration stop_timeout{};
+  Duration sync_timeout{};
+};
+
 struct Config {
   std::string cluster;
   election::Name name;
@@ -145,6 +161,7 @@ struct Config {
   std::string shim_socket;
   std::string state_dir;  // "" : beside the data
   PostgresqlConfig postgresql;
+  RedisConfig redis;
 
   Duration probe_interval{};
   Duration probe_timeout{};

@@ -63,8 +63,12 @@ class Checker {
     Tls();
     Addresses();
     CheckHttp(m_, add_);
-    if (m_.engine() != v1::AgentConfig::ENGINE_POSTGRESQL) return;
+    if (m_.engine() == v1::AgentConfig::ENGINE_FAKE) return;
     Absolute("shim.socket", m_.shim().socket(), "the unix socket of mainstay-shim");
+    if (m_.engine() == v1::AgentConfig::ENGINE_REDIS) {
+      CheckRedis(m_, add_);
+      return;
+    }
     CheckPostgresql(m_.postgresql(), add_);
     CheckMetrics(m_.metrics(), add_);
   }
@@ -233,9 +237,11 @@ class Checker {
            absl::StrCat("is missing, and ", m_.listen().grpc(), " is nothing that others could dial"),
            "give this machine's (pod's) own address and port");
     }
-    if (m_.advertise().database().empty() && m_.engine() == v1::AgentConfig::ENGINE_POSTGRESQL) {
+    if (m_.advertise().database().empty() && m_.engine() != v1::AgentConfig::ENGINE_FAKE) {
+      const bool redis = m_.engine() == v1::AgentConfig::ENGINE_REDIS;
       add_("advertise.database", "",
-           absl::StrCat("is missing, and others cannot reach 127.0.0.1:", m_.postgresql().port(), " of here"),
+           absl::StrCat("is missing, and others cannot reach 127.0.0.1:",
+                        redis ? m_.redis().port() : m_.postgresql().port(), " of here"),
            "give this machine's (pod's) own address and the database's port");
     }
   }

@@ -25,6 +25,8 @@ using AddProblem = std::function<void(const std::string& path, const std::string
 void CheckConfig(const v1::AgentConfig& message, const AddProblem& add);
 // Its section postgresql (config_check_postgres.cc).
 void CheckPostgresql(const v1::Postgresql& p, const AddProblem& add);
+// Its section redis, and what else that engine wants (config_check_redis.cc).
+void CheckRedis(const v1::AgentConfig& m, const AddProblem& add);
 // Its section http (config_check_http.cc).
 void CheckHttp(const v1::AgentConfig& m, const AddProblem& add);
 

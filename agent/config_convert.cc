@@ -39,7 +39,10 @@ election::Settings ToSettings(const v1::AgentConfig& m) {
   s.self.peer_address =
       m.advertise().peer().empty() ? m.listen().grpc() : rpc::BracketIpv6(m.advertise().peer());
   s.self.db_address = rpc::BracketIpv6(m.advertise().database());
-  if (s.self.db_address.empty()) s.self.db_address = absl::StrCat("127.0.0.1:", m.postgresql().port());
+  const bool redis = m.engine() == v1::AgentConfig::ENGINE_REDIS;
+  if (s.self.db_address.empty())
+    s.self.db_address = absl::StrCat("127.0.0.1:", redis ? m.redis().port() : m.postgresql().port());
+  s.volatile_data = redis;
   s.self.priority = m.tags().priority();
   s.self.no_failover = m.tags().no_failover();
   for (const auto& member : m.members()) {
@@ -148,7 +151,47 @@ PostgresqlConfig ToPostgresql(const v1::Postgresql& p) {
   return out;
 }
 
+RedisConfig ToRedis(const v1::Redis& r) {
+  RedisConfig out;
+  out.data_dir = r.data_dir();
+  out.bin_dir = r.bin_dir();
+  out.socket = r.socket();
+  out.port = static_cast<uint16_t>(r.port());
+  out.bind = r.bind();
+  out.replication_password_file = r.replication_password_file();
+  out.users_file = r.users_file();
+  out.parameters = {r.parameters().begin(), r.parameters().end()};
+  out.min_replicas = r.min_replicas();
+  out.start_timeout = ToDuration(r.start_timeout());
+  out.stop_timeout = ToDuration(r.stop_timeout());
+  out.sync_timeout = ToDuration(r.sync_timeout());
+  return out;
+}
+
+EngineKind ToEngine(v1::AgentConfig::Engine engine) {
+  switch (engine) {
+    case v1::AgentConfig::ENGINE_FAKE:
+      return EngineKind::kFake;
+    case v1::AgentConfig::ENGINE_REDIS:
+      return EngineKind::kRedis;
+    default:
+      return EngineKind::kPostgresql;
+  }
+}
+
 }  // namespace
+
+const char* ToString(EngineKind kind) {
+  switch (kind) {
+    case EngineKind::kPostgresql:
+      return "postgresql";
+    case EngineKind::kFake:
+      return "fake";
+    case EngineKind::kRedis:
+      return "redis";
+  }
+  return "?";
+}
 
 Config ConvertConfig(std::shared_ptr<const v1::AgentConfig> message) {
   const v1::AgentConfig& m = *message;
@@ -156,7 +199,7 @@ Config ConvertConfig(std::shared_ptr<const v1::AgentConfig> message) {
   c.cluster = m.cluster();
   c.name = m.name();
   c.uid = m.uid();
-  c.engine = m.engine() == v1::AgentConfig::ENGINE_FAKE ? EngineKind::kFake : EngineKind::kPostgresql;
+  c.engine = ToEngine(m.engine());
   c.settings = ToSettings(m);
   c.heartbeat = ToDuration(m.election().heartbeat());
   c.lock = ToLock(m.election().lock());
@@ -174,6 +217,7 @@ Config ConvertConfig(std::shared_ptr<const v1::AgentConfig> message) {
   c.shim_socket = m.shim().socket();
   c.state_dir = m.state_dir();
   c.postgresql = ToPostgresql(m.postgresql());
+  c.redis = ToRedis(m.redis());
   c.probe_interval = ToDuration(m.probe().interval());
   c.probe_timeout = ToDuration(m.probe().timeout());
   c.hung_after = ToDuration(m.probe().hung_after());

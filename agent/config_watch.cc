@@ -50,6 +50,7 @@ std::vector<std::string> WatchedFiles(const ConfigSource& source, const Config& 
   for (const UserConfig& user : config.postgresql.users) {
     if (!user.password_file.empty()) out.push_back(user.password_file);
   }
+  if (!config.redis.users_file.empty()) out.push_back(config.redis.users_file);
   return out;
 }
 

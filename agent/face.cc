@@ -103,6 +103,7 @@ audit::Event ToEvent(const rpc::CallRecord& call) {
 // Where schedules are kept: beside the data, like the agent's other memory.
 std::string ScheduleFile(const Config& config) {
   std::string dir = config.state_dir;
+  if (dir.empty() && !config.redis.data_dir.empty()) dir = DirName(config.redis.data_dir);
   if (dir.empty() && !config.postgresql.data_dir.empty()) dir = DirName(config.postgresql.data_dir);
   return dir.empty() ? "" : absl::StrCat(dir, "/mainstay-schedule.json");
 }

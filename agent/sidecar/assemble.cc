@@ -9,6 +9,7 @@
 #include "lib/base/result.h"
 #include "lib/engine/fake/fake_engine.h"
 #include "lib/engine/postgres/engine.h"
+#include "lib/engine/redis/engine.h"
 #include "lib/lease/kube_store.h"
 
 #ifndef MAINSTAY_VERSION
@@ -34,9 +35,10 @@ engine::postgres::Settings PostgresSettings(const Config& config) {
 }
 
 // One at a time: the engine has one worker.
-std::function<void(const engine::postgres::DataWork&)> TellAudit(audit::Log* log) {
+template <typename DataWork>
+std::function<void(const DataWork&)> TellAudit(audit::Log* log) {
   if (log == nullptr) return nullptr;
-  return [log, id = std::string()](const engine::postgres::DataWork& work) mutable {
+  return [log, id = std::string()](const DataWork& work) mutable {
     audit::Event event;
     event.action = work.action;
     event.reason = "rejoin";
@@ -77,11 +79,50 @@ engine::postgres::Options PostgresOptions(const Config& config, audit::Log* log)
   o.replication_role = p.replication_role;
   o.initdb = p.initdb;
   if (config.database_log.enabled) o.log_prefix = audit::kPgPrefix;
-  o.told = TellAudit(log);
+  o.told = TellAudit<engine::postgres::DataWork>(log);
   o.settings = PostgresSettings(config);
   // A new session costs the database a process: with every other probe is often enough.
   o.login_interval = std::max<Duration>(o.login_interval, config.probe_interval * 2);
   return o;
+}
+
+engine::redis::Settings RedisSettings(const Config& config) {
+  const RedisConfig& r = config.redis;
+  engine::redis::Settings s;
+  s.parameters = r.parameters;
+  s.users_file = r.users_file;
+  s.min_replicas = r.min_replicas;
+  s.start_timeout = r.start_timeout;
+  s.stop_timeout = r.stop_timeout;
+  s.sync_timeout = r.sync_timeout;
+  return s;
+}
+
+engine::redis::Options RedisOptions(const Config& config, audit::Log* log) {
+  const RedisConfig& r = config.redis;
+  engine::redis::Options o;
+  o.member = config.name;
+  o.db_address = config.settings.self.db_address;
+  o.shim_socket = config.shim_socket;
+  o.data_dir = r.data_dir;
+  o.socket = r.socket;
+  o.port = r.port;
+  o.bind = r.bind;
+  o.replication_password_file = r.replication_password_file;
+  o.told = TellAudit<engine::redis::DataWork>(log);
+  o.settings = RedisSettings(config);
+  return o;
+}
+
+// An engine with settings that can be changed while it runs.
+template <typename E, typename MakeSettings>
+BuiltEngine Built(std::unique_ptr<E> engine, MakeSettings settings) {
+  BuiltEngine built;
+  built.configure = [raw = engine.get(), settings](const Config& next) {
+    return raw->Configure(settings(next));
+  };
+  built.engine = std::move(engine);
+  return built;
 }
 
 }  // namespace
@@ -108,20 +149,23 @@ LogRelayOptions BuildLogRelayOptions(const Config& config) {
 }
 
 absl::StatusOr<BuiltEngine> BuildEngine(const Config& config, audit::Log* log) {
-  BuiltEngine built;
-  if (config.engine == EngineKind::kFake) {
-    built.engine = std::make_unique<engine::FakeEngine>(std::make_shared<engine::FakeWorld>(), config.name,
-                                                        config.settings.self.db_address);
-    built.configure = [](const Config&) { return absl::OkStatus(); };
-    return built;
+  switch (config.engine) {
+    case EngineKind::kRedis: {
+      MAINSTAY_ASSIGN_OR_RETURN(auto redis, engine::redis::RedisEngine::Create(RedisOptions(config, log)));
+      return Built(std::move(redis), RedisSettings);
+    }
+    case EngineKind::kPostgresql: {
+      MAINSTAY_ASSIGN_OR_RETURN(auto postgres,
+                                engine::postgres::PostgresEngine::Create(PostgresOptions(config, log)));
+      return Built(std::move(postgres), PostgresSettings);
+    }
+    case EngineKind::kFake:
+      break;
   }
-  absl::StatusOr<std::unique_ptr<engine::postgres::PostgresEngine>> postgres =
-      engine::postgres::PostgresEngine::Create(PostgresOptions(config, log));
-  if (!postgres.ok()) return postgres.status();
-  built.configure = [raw = postgres->get()](const Config& next) {
-    return raw->Configure(PostgresSettings(next));
-  };
-  built.engine = *std::move(postgres);
+  BuiltEngine built;
+  built.engine = std::make_unique<engine::FakeEngine>(std::make_shared<engine::FakeWorld>(), config.name,
+                                                      config.settings.self.db_address);
+  built.configure = [](const Config&) { return absl::OkStatus(); };
   return built;
 }
 
@@ -167,6 +211,11 @@ EngineDeadlines BuildDeadlines(const Config& config) {
     d.follow = p.clone_timeout + p.start_timeout;
     d.reopen = p.start_timeout;
     d.stop = p.stop_timeout + s.fence;  // clean, then killed
+  } else if (config.engine == EngineKind::kRedis) {
+    d.found = seconds(30);
+    d.follow = config.redis.sync_timeout + config.redis.start_timeout;
+    d.reopen = config.redis.start_timeout;
+    d.stop = config.redis.stop_timeout + s.fence;
   }
   d.freeze = s.freeze_wait;
   d.promote = std::max<Duration>(seconds(10), s.lease);
@@ -188,7 +237,7 @@ DriverOptions BuildDriverOptions(const Config& config, const std::string& incarn
   o.engine.probe_interval = config.probe_interval;
   o.engine.health.interval = config.probe_interval;
   o.engine.health.hung_after = config.hung_after;
-  o.engine_name = config.engine == EngineKind::kFake ? "fake" : "postgresql";
+  o.engine_name = ToString(config.engine);
   o.version = MAINSTAY_VERSION;
   return o;
 }

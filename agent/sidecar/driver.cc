@@ -120,6 +120,10 @@ void Driver::Take(const Event& event) {
   if (phase != state_.phase && !phase_since.is_past())
     parts_.instruments->phase_seconds.Observe(election::ToString(phase), now - phase_since);
   peers_.Learn(state_);
+  if (state_.view != nullptr && state_.view->members != members_) {
+    members_ = state_.view->members;
+    parts_.engine->Members(members_);
+  }
   Execute(std::move(result.actions));
   const bool given_up = state_.store.id != 0 && state_.store.purpose == election::Purpose::kRelease;
   if (led && !state_.lead && !given_up) journal_.LockLost(state_);
@@ -237,7 +241,9 @@ void Driver::OnShim(const ShimFacts& facts, bool other_shim) {
   extras_.shim = facts;
   OnPodEnding(facts.ending, other_shim);
   // What was armed while nobody listened is told again; it can only extend.
-  if (back && armed_until_ > parts_.loop->Now() && armed_until_ > facts.armed_until) {
+  // (Not once this database was closed in good order: it goes on as a standby, which nothing shall kill.)
+  const bool may_write = state_.lead || state_.db.writable || state_.open_epoch != 0;
+  if (back && may_write && armed_until_ > parts_.loop->Now() && armed_until_ > facts.armed_until) {
     parts_.fence->Arm(armed_until_, armed_epoch_);
   }
   if (other_shim && facts.connected && !facts.running) {

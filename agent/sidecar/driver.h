@@ -141,6 +141,7 @@ class Driver : public FenceSink {
   int hasty_wakes_ = 0;
   MonoTime armed_until_;  // what the shim was last told, for a shim that reconnects
   election::Epoch armed_epoch_ = 0;
+  std::vector<election::Member> members_;  // as the engine was told them
   bool leaving_ = false;     // the agent ends
   bool pod_ending_ = false;  // the database's container was told to end
   bool shut_down_ = false;   // and the database to stop

@@ -170,7 +170,7 @@ absl::Status Sidecar::Build() {
   const bool database_log = config_.database_log.enabled && config_.engine == EngineKind::kPostgresql;
   if (config_.audit_enabled || database_log) {
     audit::Identity who;
-    who.engine = config_.engine == EngineKind::kFake ? "fake" : "postgresql";
+    who.engine = ToString(config_.engine);
     who.cluster = config_.cluster;
     who.member = config_.name;
     who.pod_uid = config_.uid;
@@ -282,7 +282,9 @@ void Sidecar::OnSignal(int signal) {
       was_leading_ ? "told to end: hand over first" : "told to end; the database goes on");
   faces_->SetServing(false);
   driver_->Leave();
-  AwaitHandover(loop_.Now() + config_.settings.handover + config_.postgresql.stop_timeout + seconds(2));
+  const Duration stop =
+      config_.engine == EngineKind::kRedis ? config_.redis.stop_timeout : config_.postgresql.stop_timeout;
+  AwaitHandover(loop_.Now() + config_.settings.handover + stop + seconds(2));
 }
 
 void Sidecar::AwaitHandover(MonoTime until) {

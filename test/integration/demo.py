@@ -106,15 +106,20 @@ def status_text(cluster):
     return "no agent answers"
 
 
-def introduce(cluster):
-    """Connection strings and things to try."""
-    c = cluster
+def introduce_command(c):
+    """The demo's command line: knows where the agents are."""
     command = os.path.join(c.scratch.path, "mainstay")
     addresses = ",".join(m.peer for m in c.members)
     with open(command, "w", encoding="utf-8") as f:
-        f.write(f"#!/bin/sh\n# The demo's command line: knows where the agents are.\n"
-                f"MAINSTAY_ADDRESS={addresses} exec {c.bin}/mainstay \"$@\"\n")
+        f.write(f"#!/bin/sh\nMAINSTAY_ADDRESS={addresses} exec {c.bin}/mainstay \"$@\"\n")
     os.chmod(command, 0o755)
+    return command
+
+
+def introduce(cluster):
+    """Connection strings and things to try."""
+    c = cluster
+    command = introduce_command(c)
     write_any = f"postgresql://{APP}:{APP}@{','.join(f'127.0.0.1:{m.pg_port}' for m in c.members)}/{APP}?target_session_attrs=read-write"
     out()
     out(bold("Connect") + "  (whoever is the primary)")
