@@ -101,6 +101,8 @@ void See(Context& c, const std::string& version, const Record& record, bool read
   s.version = version;
   s.view = std::make_shared<const Record>(record);
   s.seen_at = c.now;
+  // It promised the holder to keep still (failsafe); the holder has given the lock up since.
+  if (record.release.released) s.promised_until = MonoTime();
   // What made this member wait (another's turn in the failover before) is over; what its own attempt teaches
   // counts.
   if (Chosen(s)) s.next_attempt = std::min(s.next_attempt, c.now);

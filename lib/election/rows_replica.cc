@@ -152,7 +152,9 @@ void ActFoundRecord(Context& c) {
 // wait.
 bool AllGone(const Context& c) {
   const State& s = c.s;
-  if (!c.set().database || !c.set().volatile_data || !Present(s) || s.view->cluster_id.empty()) return false;
+  if (!c.set().database || !c.set().volatile_data || !Present(s)) return false;
+  // (Without a name: somebody began anew, and did not get so far. Who never heard of a cluster founds one.)
+  if (s.view->cluster_id.empty() && s.memory.cluster_id.empty()) return false;
   if (!s.db_known || !s.db.empty || !EngineIdle(s) || !StoreIdle(s) || s.must_read || s.shutdown)
     return false;
   if (s.memory.fenced || c.set().self.no_failover || c.now < s.next_attempt || c.now < s.promised_until)

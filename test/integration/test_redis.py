@@ -200,6 +200,25 @@ class Wipe(RedisCase):
         self.finish(load)
 
 
+class Nothing(RedisCase):
+    """No persistence at all: what every member lost is lost, and nobody waits for ever for what cannot come back."""
+    OPTIONS = {"n": 3, "profile": "fast", "parameters": Wipe.PARAMETERS}
+
+    def test_all_at_once(self):
+        load = self.start_load()
+        time.sleep(12)  # that there are keys is noted a while later
+        load.stop()
+        self.load_running = None
+        before = self.c.primary().status().get("epoch")
+        for m in self.c.members:
+            m.kill_all()
+        for m in self.c.members:
+            m.start()
+        p = self.c.wait_ready(BOUND)
+        self.assertEqual(p.ask("SET", "again", "1"), "OK")
+        self.assertGreater(p.status().get("epoch"), before)
+
+
 class WipeRdb(Wipe):
     PARAMETERS = {"save": "3600 1"}
     OPTIONS = {"n": 3, "profile": "fast", "parameters": PARAMETERS}

@@ -102,6 +102,7 @@ void World::LoseData(int m) {
   }
   d.rolled_back = true;
   d.conn_to = -1;  // it starts closed
+  d.consistent = {};
   const uint64_t back = db_.Below(200);
   d.log.end = d.log.end > back + 1 ? d.log.end - back : 1;
   Trace(m, "DB: its data are rolled back to %d/%llu", d.log.branch,

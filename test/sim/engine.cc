@@ -196,8 +196,8 @@ void World::FollowData(int m) {
   KillDb(m, false);
   n.db.dead = false;
   e.stage = 1;
-  const bool rewind =
-      d.exists && d.system == l.system && !eng_.Chance(150) && logs_.Common(d.log, l.log).branch != 0;
+  const bool rewind = plan_.volatile_data == 0 && d.exists && d.system == l.system && !eng_.Chance(150) &&
+                      logs_.Common(d.log, l.log).branch != 0;
   if (rewind) {
     d.broken = true;  // until it is complete
     return EngineNext(m, eng_.Delay(plan_.rewind_ms * kMs));
@@ -221,6 +221,11 @@ void World::DoFreeze(int m) {
   }
   if (d.running && d.paused) return EngineNext(m, 50 * kMs);  // waits until the deadline of the operation
   if (d.running && d.writable) return EngineFail(m, "it is a primary");
+  if (plan_.volatile_data != 0 && d.exists && !d.running) {
+    d.conn_to = -1;
+    StartDb(m);  // only a process has data
+    return EngineNext(m, eng_.Delay(plan_.start_ms * kMs));
+  }
   if (d.exists && (d.broken || !logs_.Contains(d.log, d.consistent))) {
     // Whoever it was rewound for had everything: there is nothing here that could be missed.
     CloseRx(m, true);

@@ -194,6 +194,8 @@ void DrawCluster(Rng& r, const Profile& f, Plan* p) {
   p->clone_ms = r.Between(800, 6000);
   p->initial = p->members > 2 && r.Chance(150) ? p->members - 1 : p->members;
   p->no_failover = p->members > 2 && r.Chance(80) ? 1 << (p->members - 1) : 0;
+  // What only such a member still has would be waited for, for ever: people's work.
+  if (f.volatile_data) p->no_failover = 0;
   p->sync_count = std::min(
       p->sync_count, p->members - 1 - (p->no_failover != 0 ? 1 : 0));  // strict could never write otherwise
   p->priority = r.Chance(200) ? 1 << r.Below(static_cast<uint32_t>(p->members)) : 0;

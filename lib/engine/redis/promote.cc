@@ -106,7 +106,10 @@ absl::StatusOr<LogEnd> RedisEngine::Opened(election::Epoch epoch, MonoTime deadl
   MAINSTAY_ASSIGN_OR_RETURN(const Info info, Facts(deadline));
   if (!info.replication.has_value() || info.replication->role != Role::kPrimary)
     return absl::InternalError("redis-server is no primary after REPLICAOF NO ONE");
-  MAINSTAY_RETURN_IF_ERROR(Commit(info, [&](Held* held) { held->epoch = epoch; }));
+  MAINSTAY_RETURN_IF_ERROR(Commit(info, [&](Held* held) {
+    held->epoch = epoch;
+    held->following = 0;
+  }));
   return LogEnd{ToPosition(info.replication->offset), 0, false};
 }
 
@@ -134,7 +137,8 @@ absl::StatusOr<LogEnd> RedisEngine::Promote(const election::Engine& op, MonoTime
   next.run_id = run;
   next.epoch = op.epoch;
   next.following = 0;
-  MAINSTAY_RETURN_IF_ERROR(SaveHeld(next));
+  // What is known already is noted once it is open: the disk's time is time without a primary.
+  if (held_.unopened || held_.run_id != run) MAINSTAY_RETURN_IF_ERROR(SaveHeld(next));
   MAINSTAY_RETURN_IF_ERROR(
       Ask({"CONFIG", "SET", "min-replicas-to-write", absl::StrCat(ActiveSettings().min_replicas)}, deadline)
           .status());
