@@ -350,9 +350,9 @@ void AddReplicaRows(std::vector<Row>* t) {
                 "a database.",
                 "acquiring", false, FoundDue, ActFoundRecord});
   t->push_back({"replica.begin-anew", replica,
-                "the data lived in processes, and every member of the record says that it has none any more",
-                "Nothing is left of the cluster anywhere: begin a new one under the old record.", "acquiring",
-                false, AllGone, ActBeginAnew});
+                "data that lived in processes, and every member of the record says that it has none",
+                "Nothing is left of the cluster: begin a new one.", "acquiring", false, AllGone,
+                ActBeginAnew});
   t->push_back({"replica.follow", replica, "the record names another holder", "Follow the primary.", "",
                 false, FollowDue, ActFollow});
 }

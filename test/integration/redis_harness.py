@@ -247,12 +247,6 @@ class RedisLoad:
         times = [since] + times
         return max((b - a for a, b in zip(times, times[1:])), default=0) / 1e9
 
-    def outage(self, since):
-        """From `since` to the first acknowledgement of a write that was sent later, in seconds."""
-        with self.lock:
-            later = [a[1] for a in self.acks if a[0] > since]
-        return (min(later) - since) / 1e9 if later else None
-
     def writers_in_turn(self):
         """Members in the order in which they acknowledged, without repetitions: as many as there were reigns."""
         with self.lock:

@@ -90,16 +90,7 @@ void World::KillDb(int m, bool unasked) {
 void World::LoseData(int m) {
   Database& d = nodes_[m].db;
   if (!d.exists || d.unopened) return;
-  if (db_.Chance(400)) {
-    const uint32_t gen = d.gen, tries = d.conn_try;
-    const bool dead = d.dead;
-    d = {};
-    d.gen = gen;
-    d.conn_try = tries + 1;
-    d.dead = dead;
-    Trace(m, "DB: its data are gone");
-    return;
-  }
+  if (db_.Chance(400)) return ForgetData(m);
   d.rolled_back = true;
   d.conn_to = -1;  // it starts closed
   d.consistent = {};
@@ -107,6 +98,17 @@ void World::LoseData(int m) {
   d.log.end = d.log.end > back + 1 ? d.log.end - back : 1;
   Trace(m, "DB: its data are rolled back to %d/%llu", d.log.branch,
         static_cast<unsigned long long>(d.log.end));
+}
+
+void World::ForgetData(int m) {
+  Database& d = nodes_[m].db;
+  const uint32_t gen = d.gen, tries = d.conn_try;
+  const bool dead = d.dead;
+  d = {};
+  d.gen = gen;
+  d.conn_try = tries + 1;
+  d.dead = dead;
+  Trace(m, "DB: its data are gone");
 }
 
 // It gives up writing and goes on as a standby of nobody.

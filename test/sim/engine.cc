@@ -148,7 +148,11 @@ void World::DoFollow(int m) {
     e.leader = p;
     return FollowData(m);
   }
-  if (!reachable || l.epoch != e.op.epoch) return EngineFail(m, "the leader was lost");
+  if (!reachable || l.epoch != e.op.epoch) {
+    // A copy into a process counts when it streams, not before.
+    if (plan_.volatile_data != 0 && e.stage == 2 && e.goal.branch == -1) ForgetData(m);
+    return EngineFail(m, "the leader was lost");
+  }
   if (e.stage == 1) {  // rewind or clone is done
     if (e.goal.branch == -1) {
       NewData(m, l.system, l.log);

@@ -303,6 +303,7 @@ class World {
   SyncConfig MakeConfig(const election::Engine& op) const;
   void StartDb(int m);
   void LoseData(int m);
+  void ForgetData(int m);
   void CloseDb(int m);
   void KillDb(int m, bool unasked);
   void OpenDb(int m, Epoch epoch, const SyncConfig& cfg);
