@@ -296,6 +296,12 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
       // this the member would be told to follow again at once, for ever.
       if (s.db.state != DbState::kRunning) s.db.state = DbState::kStarting;
       s.db.empty = s.db.unopened = false;
+      // Such an engine is done when it streams. The primary may be gone before the next probe could see that.
+      if (c.set().volatile_data && Present(s) && op.epoch == s.view->epoch && !s.frozen &&
+          !s.memory.detached) {
+        s.memory.lineage = op.epoch;
+        s.memory.rolled_back = false;
+      }
       break;
     case EngineOp::kFreeze:
       s.frozen = true;
