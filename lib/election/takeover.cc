@@ -58,8 +58,8 @@ bool UnopenedMine(const State& s) {
   if (m.rolled_back && !s.db.unopened) return false;  // not the data that won it any more
   // It froze for that epoch or a later one, and could only have followed a record newer than this since.
   if (m.promised >= r.epoch && m.detached && m.lineage > 0) return true;
-  return (s.db.unopened || (m.lineage == 0 && m.held == 0)) &&
-         (r.cluster_id.empty() || r.cluster_id == s.db.system_id);
+  const bool founded = s.db.unopened || (m.lineage == 0 && m.held == 0 && !s.set->volatile_data);
+  return founded && (r.cluster_id.empty() || r.cluster_id == s.db.system_id);
 }
 
 // The own data are of no reign: none, or a cluster that was founded only.
@@ -338,7 +338,7 @@ bool MayLead(const State& s, MonoTime now) {
   if (s.db.empty || !s.db_known) return false;
   if (s.lock != LockView::kPresent) return true;
   // (With data that live in processes the last reign's may be gone; the judgement tells.)
-  if (set.volatile_data && OwnPosition(s).lineage > 0) return true;
+  if (set.volatile_data) return true;
   return OnLineage(s, OwnPosition(s)) || UnopenedMine(s) || (now < s.forced_until && s.forced_loss);
 }
 
