@@ -19,7 +19,7 @@ EXPORTER = "/usr/bin/prometheus-redis-exporter"
 MOVES = re.compile(
     r"redis_(allocator_|memory_used|mem_frag|mem_clients_normal|client_recent|cpu_|connections_received|connected_clients|commands_|latency_perc|"
     r"net_|total_(reads|writes)|uptime|start_time|master_last_io|connected_slave_(offset|lag)|slave_repl_offset|master_repl_offset|repl_backlog_|"
-    r"lazyfree|keyspace_misses|expired_stale|reply_buffer|slowlog|last_slow|latency_spike|rdb_changes|process_id|io_threads_active)")
+    r"mem_not_counted|mem_clients_slaves|aof_(pending|buffer|delayed)|lazyfree|keyspace_misses|expired_stale|reply_buffer|slowlog|last_slow|latency_spike|rdb_changes|process_id|io_threads_active)")
 
 
 def deviations():
@@ -84,6 +84,7 @@ class RedisMetrics(unittest.TestCase):
         p.call("LPUSH", "k1", "wrong type")
         p.call("GET", "missing")
         p.call("CONFIG", "SET", "slowlog-log-slower-than", "20000")
+        wait("the replica has it all", lambda: cls.replica.info("keyspace").get("db0", "").split(",")[:2] == p.info("keyspace")["db0"].split(",")[:2])
 
     @classmethod
     def tearDownClass(cls):
