@@ -142,10 +142,10 @@ class Driver : public FenceSink {
   MonoTime armed_until_;  // what the shim was last told, for a shim that reconnects
   election::Epoch armed_epoch_ = 0;
   std::vector<election::Member> members_;  // as the engine was told them
-  bool leaving_ = false;     // the agent ends
-  bool pod_ending_ = false;  // the database's container was told to end
-  bool shut_down_ = false;   // and the database to stop
-  std::string why_;          // the last decision's sentence
+  bool leaving_ = false;                   // the agent ends
+  bool pod_ending_ = false;                // the database's container was told to end
+  bool shut_down_ = false;                 // and the database to stop
+  std::string why_;                        // the last decision's sentence
   std::string view_key_;
   MonoTime viewed_at_;
 };

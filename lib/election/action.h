@@ -26,7 +26,7 @@ struct Memory {
                           // an epoch >= promised
   bool rolled_back = false;  // the data lost their end (DbReport::rolled_back) and nothing was streamed since
   bool fenced = false;       // an administrator fenced this member
-  Epoch record_epoch = 0;                        // of the newest record content seen: epoch,
+  Epoch record_epoch = 0;    // of the newest record content seen: epoch,
   int64_t record_change = 0;                     // change,
   Durability durability = Durability::kGuarded;  // mode in force
   std::string cluster_id;

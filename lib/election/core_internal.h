@@ -42,7 +42,7 @@ bool Permitted(const State& s, MonoTime now);  // holder with a running permissi
 // When a holder that cannot renew gives up: its permission's end, or a little before it where the shim's kill
 // would take the data with it and giving up would not.
 MonoTime GiveUpAt(const State& s);
-bool SyncMode(const State& s);                 // guarded or strict in force
+bool SyncMode(const State& s);  // guarded or strict in force
 Durability Wish(const State& s);
 // A primary that was reopened in place keeps its lineage, so that its standbys' data still count; compared
 // with theirs its data are of its last reign.
