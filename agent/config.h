@@ -135,6 +135,9 @@ struct RedisConfig {
   Duration start_timeout{};
   Duration stop_timeout{};
   Duration sync_timeout{};
+  std::string sentinel_listen;  // "" : none
+  std::vector<std::string> sentinel_names;
+  std::string sentinel_password_file;  // "" : none
 };
 
 struct Config {

@@ -2,6 +2,7 @@
 #include "absl/strings/str_cat.h"
 #include "agent/config_check.h"
 #include "lib/engine/redis/conf.h"
+#include "lib/rpc/address.h"
 #include "mainstay/v1/config.pb.h"
 
 namespace mainstay::agent {
@@ -22,11 +23,25 @@ void Places(const v1::Redis& r, const AddProblem& add) {
     add("redis.bind", r.bind(), "is no list of addresses", "write it as 127.0.0.1 or * -::*");
 }
 
+void Sentinel(const v1::Redis& r, const AddProblem& add) {
+  if (!r.sentinel_password_file().empty())
+    CheckAbsolute("redis.sentinel_password_file", r.sentinel_password_file(), "the passwords' file", add);
+  for (const std::string& name : r.sentinel_names()) {
+    if (name.empty() || name.size() > 128 || name.find_first_of(" \r\n\t") != std::string::npos)
+      add("redis.sentinel_names", name, "is no name of a cluster", "give 1 to 128 characters without blanks");
+  }
+  if (r.sentinel_listen().empty()) return;
+  const std::string problem = rpc::CheckListenAddress(r.sentinel_listen());
+  if (!problem.empty())
+    add("redis.sentinel_listen", r.sentinel_listen(), problem, "listen on HOST:PORT, such as 0.0.0.0:26379");
+}
+
 }  // namespace
 
 void CheckRedis(const v1::AgentConfig& m, const AddProblem& add) {
   const v1::Redis& r = m.redis();
   Places(r, add);
+  Sentinel(r, add);
   for (const auto& [name, value] : r.parameters()) {
     const auto problem = engine::redis::CheckParameter(name, value);
     if (!problem.what.empty())

@@ -165,6 +165,9 @@ RedisConfig ToRedis(const v1::Redis& r) {
   out.start_timeout = ToDuration(r.start_timeout());
   out.stop_timeout = ToDuration(r.stop_timeout());
   out.sync_timeout = ToDuration(r.sync_timeout());
+  out.sentinel_listen = r.sentinel_listen();
+  out.sentinel_names = {r.sentinel_names().begin(), r.sentinel_names().end()};
+  out.sentinel_password_file = r.sentinel_password_file();
   return out;
 }
 

@@ -5,6 +5,10 @@
 #include "agent/config_queries.h"
 #include "lib/base/log.h"
 #include "lib/engine/postgres/metrics.h"
+#include "lib/engine/redis/conf.h"
+#include "lib/engine/redis/metrics.h"
+#include "lib/engine/redis/names.h"
+#include "lib/engine/redis/passwords.h"
 
 namespace mainstay::agent {
 namespace {
@@ -41,19 +45,40 @@ engine::postgres::MetricsSettings ToSettings(const Config& config) {
   return s;
 }
 
+engine::redis::MetricsLogin ToLogin(const Config& config) {
+  engine::redis::Options beside;  // its password lies beside the data
+  beside.data_dir = config.redis.data_dir;
+  return {.socket = config.redis.socket,
+          .user = engine::redis::kAgentUser,
+          .password = [path = engine::redis::AgentPasswordPath(beside)] {
+            return engine::redis::LoadPassword(path);
+          }};
+}
+
 }  // namespace
 
 DatabaseMetrics::DatabaseMetrics(const Config& config) {
-  if (config.engine != EngineKind::kPostgresql) return;
-  collector_ = std::make_shared<engine::postgres::PostgresMetrics>(ToOptions(config));
-  scraper_ = std::make_unique<metrics::Scraper>(collector_, metrics::Scraper::Options());
+  std::shared_ptr<metrics::Collector> collector;
+  if (config.engine == EngineKind::kPostgresql) {
+    collector = postgres_ = std::make_shared<engine::postgres::PostgresMetrics>(ToOptions(config));
+  } else if (config.engine == EngineKind::kRedis) {
+    collector = redis_ = std::make_shared<engine::redis::RedisMetrics>(ToLogin(config));
+  } else {
+    return;
+  }
+  scraper_ = std::make_unique<metrics::Scraper>(std::move(collector), metrics::Scraper::Options());
   Configure(config);
 }
 
 DatabaseMetrics::~DatabaseMetrics() = default;
 
 void DatabaseMetrics::Configure(const Config& config) {
-  if (collector_ != nullptr) collector_->Configure(ToSettings(config));
+  if (postgres_ != nullptr) postgres_->Configure(ToSettings(config));
+  if (redis_ != nullptr) {
+    engine::redis::RedisMetricsSettings settings;
+    settings.slow_interval = config.metrics.slow_interval;
+    redis_->Configure(settings);
+  }
 }
 
 }  // namespace mainstay::agent

@@ -1,6 +1,6 @@
 // Puts the collector of the database's metrics together from a configuration.
 //
-//   DatabaseMetrics metrics(config);         // engine fake: nothing to scrape
+//   DatabaseMetrics metrics(config);         // PostgreSQL or Redis; engine fake: nothing to scrape
 //   Faces::Start(..., metrics.scraper());    // null then
 //   metrics.Configure(config);               // after a reload; reads the file of own queries again
 //   metrics.Stop(seconds(1));
@@ -17,6 +17,9 @@
 namespace mainstay::engine::postgres {
 class PostgresMetrics;
 }
+namespace mainstay::engine::redis {
+class RedisMetrics;
+}
 
 namespace mainstay::agent {
 
@@ -32,7 +35,8 @@ class DatabaseMetrics {
   bool Stop(Duration patience) const { return scraper_ == nullptr || scraper_->Stop(patience); }
 
  private:
-  std::shared_ptr<engine::postgres::PostgresMetrics> collector_;
+  std::shared_ptr<engine::postgres::PostgresMetrics> postgres_;  // one of them, or none
+  std::shared_ptr<engine::redis::RedisMetrics> redis_;
   std::unique_ptr<metrics::Scraper> scraper_;
 };
 

@@ -24,6 +24,7 @@
 #include "agent/sidecar/metrics.h"
 #include "agent/sidecar/port.h"
 #include "agent/sidecar/role_publisher.h"
+#include "agent/sidecar/sentinel_port.h"
 #include "agent/sidecar/start_memory.h"
 #include "agent/sidecar/store_runner.h"
 #include "agent/sidecar/worker.h"
@@ -112,6 +113,7 @@ class Sidecar {
   std::unique_ptr<AgentPort> port_;
   std::unique_ptr<DatabaseMetrics> metrics_;
   std::unique_ptr<Faces> faces_;
+  std::unique_ptr<SentinelPort> sentinel_;  // null: none
   std::unique_ptr<StoreWatcher> watcher_;
   bool ending_ = false;
   bool was_leading_ = false;
@@ -216,6 +218,7 @@ absl::Status Sidecar::Build() {
       Faces::Start(io_, config_, port_.get(), &instruments_, audit_, tls, metrics_->scraper());
   if (!faces.ok()) return faces.status();
   faces_ = *std::move(faces);
+  MAINSTAY_ASSIGN_OR_RETURN(sentinel_, SentinelPort::Start(io_, &loop_, config_, port_.get()));
   return absl::OkStatus();
 }
 
@@ -357,6 +360,7 @@ void Sidecar::ReloadAs(const std::string& what, const std::string& actor) {
 // ---- the end ----
 
 int Sidecar::Finish() {
+  sentinel_.reset();
   faces_.reset();  // no more calls from outside
   driver_->Stop();
   bool all = watcher_->Stop(seconds(1));

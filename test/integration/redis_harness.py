@@ -78,6 +78,7 @@ class RedisMember(Member):
         self.socket = os.path.join(self.run_dir, "redis.sock")
         self.pg_log = os.path.join(self.home, "redis.log")
         self.parameters = dict(self.cluster.parameters)
+        self.sentinel_port = self.cluster.ports.take()
 
     def config(self):
         out = super().config()
@@ -87,6 +88,7 @@ class RedisMember(Member):
         out["redis"] = {
             "data_dir": self.data_dir, "socket": self.socket, "port": self.pg_port, "replication_password_file": c.password_file,
             "users_file": c.users_file, "parameters": self.parameters, "min_replicas": c.min_replicas,
+            "sentinel_listen": f"127.0.0.1:{self.sentinel_port}", "sentinel_names": ["mymaster"],
         }
         return out
 

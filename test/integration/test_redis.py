@@ -10,10 +10,13 @@ import signal
 import statistics
 import time
 
+import redis
+import redis.sentinel
+
 import procs
 from base import BOUND, ClusterCase, main, say
 from procs import now_ns
-from redis_harness import Prober, RedisCluster
+from redis_harness import APP, PASSWORD, Prober, RedisCluster
 
 
 class RedisCase(ClusterCase):
@@ -64,6 +67,39 @@ class Redis(RedisCase):
         out = p.ctl("status").stdout
         for m in self.c.members:
             self.assertIn(m.name, out)
+
+    def test_metrics(self):
+        """redis_exporter's names at the agent's own port."""
+        p = self.c.primary()
+        for m in self.c.members:
+            page = self.c.wait("metrics", lambda m=m: (lambda text: text if "redis_up 1" in text else None)(m.http("/metrics")[1]), BOUND)
+            role = "master" if m is p else "slave"
+            self.assertRegex(page, rf'(?m)^redis_instance_info\{{[^}}]*role="{role}"[^}}]*\}} 1$')
+            self.assertRegex(page, r"(?m)^redis_connected_clients [1-9]")
+            self.assertRegex(page, r"(?m)^redis_config_maxclients \d+$")
+            self.assertIn("mainstay_role", page)
+        self.assertRegex(p.http("/metrics")[1], r"(?m)^redis_connected_slaves 2$")
+
+    def test_clients_of_sentinel(self):
+        """redis-py's Sentinel client, pointed at the agents, follows a crash and a switchover."""
+        sentinel = redis.sentinel.Sentinel([("127.0.0.1", m.sentinel_port) for m in self.c.members], socket_timeout=1)
+        for name in (self.c.name, "mymaster"):
+            for disturb in (lambda old: old.kill_server(), lambda old: old.ctl("switchover")):
+                old = self.c.wait_ready(BOUND)
+                self.assertEqual(sentinel.discover_master(name), ("127.0.0.1", old.pg_port))
+                self.c.wait("two replicas", lambda: len(sentinel.discover_slaves(name)) == 2, BOUND)
+                client = sentinel.master_for(name, socket_timeout=1, username=APP, password=PASSWORD)
+                self.assertTrue(client.set("by-sentinel", old.name))
+                disturb(old)
+
+                def written():
+                    try:
+                        return client.set("by-sentinel", "again") and client.info("replication")["role"] == "master"
+                    except redis.RedisError:
+                        return False
+                self.c.wait("the client writes again", written, BOUND, 0.05)
+                new = self.c.wait_primary(BOUND, other_than=old)
+                self.assertEqual(new.ask("GET", "by-sentinel"), "again")
 
     def test_switchovers(self):
         """Planned, five times, at full load: nothing lost, no full resync, a gap of milliseconds."""
