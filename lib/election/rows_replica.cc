@@ -283,10 +283,7 @@ bool SwitchoverBack(const Context& c) {
 }
 bool AdminLate(const Context& c) { return c.s.admin.has_value() && c.now >= c.s.admin_deadline; }
 
-}  // namespace
-
-void AddReplicaRows(std::vector<Row>* t) {
-  constexpr uint32_t replica = In(Phase::kReplica);
+void AddSwitchoverRows(std::vector<Row>* t) {
   t->push_back({"switchover.done", In(Phase::kReplica), "the record names the new primary",
                 "The switchover is done.", "", false, SwitchoverSeen, ActSwitchoverSeen});
   t->push_back(
@@ -297,6 +294,13 @@ void AddReplicaRows(std::vector<Row>* t) {
          AnswerPerson(c, AdminStatus::kFailed,
                       "nobody took over in time; " + c.set().self.name + " leads again, nothing was lost");
        }});
+}
+
+}  // namespace
+
+void AddReplicaRows(std::vector<Row>* t) {
+  constexpr uint32_t replica = In(Phase::kReplica);
+  AddSwitchoverRows(t);
   t->push_back({"admin.late", kAnyPhase, "a request was not done in time",
                 "The request could not be carried out in time.", "", false, AdminLate, [](Context& c) {
                   if (c.s.admin->kind == AdminKind::kFailover || c.s.admin->kind == AdminKind::kResume)
