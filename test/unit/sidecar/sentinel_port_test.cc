@@ -10,7 +10,7 @@ namespace {
 
 using std::chrono::seconds;
 
-const MonoTime kNow = MonoTime() + seconds(1000);
+const MonoTime kNow = MonoTime::FromNanos(0) + seconds(1000);
 
 rpc::MemberView Member(const std::string& name, election::Role role, uint16_t port) {
   rpc::MemberView m;
