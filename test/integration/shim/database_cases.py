@@ -191,7 +191,8 @@ class Database(Case):
         env = {line[4:].split("=")[0] for line in text.splitlines() if line.startswith("env ")}
         self.assertEqual(env, {"LANG", "LC_ALL", "TZ", "PGTZ", "PATH", "HOME"})
         args = [line[4:] for line in text.splitlines() if line.startswith("arg ")]
-        self.assertEqual(args, ["postgres", "-D", s.data, "-c", "port=7777", "-c", "listen_addresses=", "-c", "unix_socket_directories=" + s.volume])
+        # By its whole name: initdb and postgres look for their files beside themselves.
+        self.assertEqual(args, [os.path.join(self.bin, "postgres"), "-D", s.data, "-c", "port=7777", "-c", "listen_addresses=", "-c", "unix_socket_directories=" + s.volume])
         status = open(f"/proc/{self.db_pid(s)}/status").read()
         uid = str(__import__("pwd").getpwnam("postgres").pw_uid)
         self.assertIn(f"Uid:\t{uid}\t{uid}\t{uid}\t{uid}\n", status)

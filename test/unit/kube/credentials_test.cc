@@ -117,7 +117,7 @@ TEST_F(KubeClient, NewAuthoritiesAreReadWhenTheOldOnesDoNotFit) {
   const Authority next("next authority");
   Serve([](FakeServer::Connection& c) {
     c.Request();
-    c.Send(Answer(200, kObject));
+    c.Send(Answer(200, kObject, "Connection: close\r\n"));  // the next call is a new handshake
   });
   Make();
   ASSERT_TRUE(Put().ok());
@@ -139,7 +139,7 @@ TEST_F(KubeClient, NewAuthoritiesAreTakenWithinTheCall) {
   const Authority next("next authority");
   Serve([](FakeServer::Connection& c) {
     c.Request();
-    c.Send(Answer(200, kObject));
+    c.Send(Answer(200, kObject, "Connection: close\r\n"));  // the next call is a new handshake
   });
   Make();
   ASSERT_TRUE(Put().ok());
