@@ -80,11 +80,15 @@ class Redis(RedisCase):
             self.assertIn("mainstay_role", page)
         self.assertRegex(p.http("/metrics")[1], r"(?m)^redis_connected_slaves 2$")
 
+    def switch_over(self, old):
+        # Refused until the leader's agent has heard that the target streams.
+        self.c.wait("a switchover", lambda: old.ctl("switchover", check=False).returncode == 0, BOUND, 0.2)
+
     def test_clients_of_sentinel(self):
         """redis-py's Sentinel client, pointed at the agents, follows a crash and a switchover."""
         sentinel = redis.sentinel.Sentinel([("127.0.0.1", m.sentinel_port) for m in self.c.members], socket_timeout=1)
         for name in (self.c.name, "mymaster"):
-            for disturb in (lambda old: old.kill_server(), lambda old: old.ctl("switchover")):
+            for disturb in (lambda old: old.kill_server(), self.switch_over):
                 old = self.c.wait_ready(BOUND)
                 self.assertEqual(sentinel.discover_master(name), ("127.0.0.1", old.pg_port))
                 self.c.wait("two replicas", lambda: len(sentinel.discover_slaves(name)) == 2, BOUND)
