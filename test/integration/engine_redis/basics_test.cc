@@ -182,11 +182,7 @@ TEST(RedisBasics, AHungServerIsFoundOutAndKilled) {
   Cluster c;
   c.Open(0);
   EXPECT_TRUE(c[0].Probe().writable);
-  const pid_t pid = c[0].Server();
-  if (getuid() == 0) {
-    ASSERT_EQ(seteuid(0), 0);
-  }
-  kill(pid, SIGSTOP);
+  c[0].SignalServer(SIGSTOP);
   const auto r = c[0].engine->Probe(In(milliseconds(300)));
   EXPECT_EQ(r.verdict, election::Verdict::kHung);
   EXPECT_TRUE(r.writable);

@@ -171,6 +171,12 @@ pid_t Node::Server() const {
   return found;
 }
 
+void Node::SignalServer(int signal) {
+  const pid_t pid = Server();
+  ASSERT_NE(pid, 0);
+  AsStarter([&] { EXPECT_EQ(kill(pid, signal), 0); });
+}
+
 void Node::KillServer() {
   const pid_t pid = Server();
   ASSERT_GT(pid, 0);

@@ -67,6 +67,7 @@ class Node {
   std::string Ask(const Command& command);
   std::string Fact(const std::string& section, const std::string& key);  // of INFO
   pid_t Server() const;                                                  // 0: none
+  void SignalServer(int signal);
   void KillServer();
 
   const std::string name;
