@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "lib/base/file.h"
 #include "lib/base/result.h"
+#include "lib/engine/redis/names.h"
 #include "lib/sentinel/server.h"
 
 namespace mainstay::agent {
@@ -21,14 +21,9 @@ constexpr size_t kMaxPasswordFile = 4096;
 constexpr Duration kLookAgain = std::chrono::milliseconds(500);
 
 std::optional<sentinel::Address> ToAddress(const std::string& host_port) {
-  const size_t colon = host_port.rfind(':');
-  uint32_t port = 0;
-  if (colon == std::string::npos || !absl::SimpleAtoi(host_port.substr(colon + 1), &port) || port == 0 ||
-      port > 65535)
-    return std::nullopt;
-  std::string host = host_port.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  return sentinel::Address{std::move(host), static_cast<uint16_t>(port)};
+  std::optional<engine::redis::HostPort> at = engine::redis::ParseHostPort(host_port);
+  if (!at.has_value()) return std::nullopt;
+  return sentinel::Address{std::move(at->host), at->port};
 }
 
 std::function<absl::StatusOr<std::vector<std::string>>()> PasswordsOf(const std::string& path) {
