@@ -6,14 +6,13 @@
 // Every session pins search_path to pg_catalog,pg_temp in its startup packet; statements take parameters,
 // never text from a database; names are catalog-qualified.
 //
-// Thread rules: one thread at a time; Canceller is for any thread.
+// Thread rules: one thread at a time.
 // Errors: Cancelled, DeadlineExceeded (no answer in time), Unavailable (connection lost, or refused), and for
 // an SQL error the code of its class with "<message> (SQLSTATE 57P03)"; SqlState(status) gives the five
 // characters.
 #ifndef MAINSTAY_LIB_ENGINE_POSTGRES_CONNECTION_H_
 #define MAINSTAY_LIB_ENGINE_POSTGRES_CONNECTION_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -25,27 +24,12 @@
 #include "absl/strings/string_view.h"
 #include "lib/base/file.h"
 #include "lib/base/time.h"
+#include "lib/engine/parts/canceller.h"
 
 struct pg_conn;
 struct pg_result;
 
 namespace mainstay::engine::postgres {
-
-// Wakes whoever waits in this room. Cancel() holds until Clear().
-class Canceller {
- public:
-  Canceller();
-  void Cancel();
-  void Clear();
-  bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
-  int fd() const { return event_.get(); }
-  // Sleeps, at most until `deadline`; Cancelled or DeadlineExceeded when there is no time left.
-  absl::Status Sleep(Duration pause, MonoTime deadline) const;
-
- private:
-  std::atomic<bool> cancelled_{false};
-  UniqueFd event_;
-};
 
 // The five characters of an SQL error; "" when `status` is not one.
 std::string SqlState(const absl::Status& status);

@@ -21,6 +21,8 @@
 
 #include "lib/base/file.h"
 #include "lib/engine/engine.h"
+#include "lib/engine/parts/canceller.h"
+#include "lib/engine/parts/standing_fence.h"
 #include "lib/engine/postgres/accounts.h"
 #include "lib/engine/postgres/conf.h"
 #include "lib/engine/postgres/connection.h"
@@ -118,8 +120,6 @@ class PostgresEngine : public Engine {
   absl::Status StartDetached(
       MonoTime deadline);  // as a standby that streams from nobody; accepts connections at the end
   absl::Status StartPrimary(election::Epoch epoch, MonoTime deadline);
-  absl::Status AwaitArmed(election::Epoch epoch, MonoTime deadline);
-  void Notice(const shim::State& state);
   absl::Status StopClean(MonoTime deadline);  // fast shutdown, then kill
   absl::StatusOr<LogEnd> EndOfStopped(MonoTime deadline);
   absl::StatusOr<LogEnd> FinishOpening(const election::Engine& op, uint32_t old_timeline, MonoTime deadline);
@@ -221,11 +221,11 @@ class PostgresEngine : public Engine {
   std::vector<election::Standby> last_standbys_;  // that a primary told of, under last_standbys_epoch_
   election::Epoch last_standbys_epoch_ = 0;
   uint32_t last_timeline_ = 0;
-  uint32_t accepted_starts_ = 0;      // the last start of which a session was had
-  bool waits_proven_ = false;         // commits of this start wait for standbys: seen, or so since it started
-  bool settle_due_ = false;           // just opened: slots and a checkpoint are still to be made
-  int fresh_failures_ = 0;            // a clone that did not become consistent
-  std::optional<shim::Armed> armed_;  // the last deadline that the shim was seen to hold
+  uint32_t accepted_starts_ = 0;  // the last start of which a session was had
+  bool waits_proven_ = false;     // commits of this start wait for standbys: seen, or so since it started
+  bool settle_due_ = false;       // just opened: slots and a checkpoint are still to be made
+  int fresh_failures_ = 0;        // a clone that did not become consistent
+  StandingFence standing_;
   MonoTime next_login_;
   election::Verdict login_verdict_ = election::Verdict::kOk;
   MonoTime next_cleanup_;

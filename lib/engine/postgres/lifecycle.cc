@@ -55,35 +55,8 @@ absl::Status PostgresEngine::StartDetached(MonoTime deadline) {
   return Explain(&shim_, dir_, WaitAccepting(options_.socket_dir, starts, deadline));
 }
 
-void PostgresEngine::Notice(const shim::State& state) {
-  if (state.armed.has_value()) armed_ = state.armed;
-}
-
-// The shim forgets its deadline when the database ends or a standby starts, and what the election knows of
-// the fence can be older than that. The deadline it held is still what the election asked for, so the same
-// moment (never a later one) is armed again; otherwise a renewal is waited for. One that is armed for this
-// epoch now stays until it kills or is extended, so this comes right before a start as primary and before a
-// promotion.
-absl::Status PostgresEngine::AwaitArmed(election::Epoch epoch, MonoTime deadline) {
-  const MonoTime patience = std::min(deadline, BootClock().Now() + seconds(3));
-  for (bool again = false;; again = true) {
-    MAINSTAY_ASSIGN_OR_RETURN(const shim::State state, shim_.GetState(deadline));
-    Notice(state);
-    const MonoTime now = BootClock().Now();
-    if (state.armed.has_value() && state.armed->epoch == epoch && state.armed->until > now)
-      return absl::OkStatus();
-    if (!again && armed_.has_value() && armed_->epoch == epoch && armed_->until > now &&
-        shim_.Arm(armed_->until, epoch, deadline).ok())
-      continue;
-    if (now >= patience)
-      return absl::FailedPreconditionError(absl::StrCat("the shim holds no deadline for epoch ", epoch,
-                                                        ": not opened (the fence must stand first)"));
-    MAINSTAY_RETURN_IF_ERROR(canceller_.Sleep(milliseconds(20), deadline));
-  }
-}
-
 absl::Status PostgresEngine::StartPrimary(election::Epoch epoch, MonoTime deadline) {
-  MAINSTAY_RETURN_IF_ERROR(AwaitArmed(epoch, deadline));
+  MAINSTAY_RETURN_IF_ERROR(standing_.AwaitArmed(&shim_, canceller_, epoch, milliseconds(20), deadline));
   // Not before it is certain that it will be opened: a lock that is lost now leaves data that nobody needs.
   MAINSTAY_RETURN_IF_ERROR(dir_.ForgetUnopened());
   MAINSTAY_RETURN_IF_ERROR(dir_.SetStandbySignal(false));
@@ -100,7 +73,7 @@ absl::StatusOr<LogEnd> PostgresEngine::Reopen(const election::Engine& op, MonoTi
   BeginOperation();
   MAINSTAY_RETURN_IF_ERROR(SaveMemory(op.memory));
   MAINSTAY_ASSIGN_OR_RETURN(const shim::State state, shim_.GetState(deadline));
-  Notice(state);
+  standing_.Notice(state);
   LoadRole();
   if (!state.running()) {
     if (dir_.Empty()) return absl::FailedPreconditionError("there are no data to open");
@@ -185,7 +158,7 @@ absl::Status PostgresEngine::Restart(MonoTime deadline) {
   BeginOperation();
   LoadRole();
   MAINSTAY_ASSIGN_OR_RETURN(const shim::State state, shim_.GetState(deadline));
-  Notice(state);
+  standing_.Notice(state);
   MAINSTAY_ASSIGN_OR_RETURN(const bool standby, InRecovery(deadline));
   const RoleState before = role_;
   MAINSTAY_RETURN_IF_ERROR(StopClean(deadline));

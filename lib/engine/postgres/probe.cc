@@ -363,7 +363,7 @@ DbReport PostgresEngine::Probe(MonoTime deadline) {
   report.at = BootClock().Now();
   const auto state = shim_.GetState(deadline);
   if (!state.ok()) return report;
-  Notice(*state);
+  standing_.Notice(*state);
   Identify(&report);
   if (!state->running()) {
     ProbeStopped(*state, &report);

@@ -170,7 +170,7 @@ absl::StatusOr<LogEnd> PostgresEngine::Promote(const election::Engine& op, MonoT
   MAINSTAY_RETURN_IF_ERROR(SetRole(role));
   MAINSTAY_RETURN_IF_ERROR(ReloadConf(deadline));
   MAINSTAY_RETURN_IF_ERROR(AwaitSetting("synchronous_standby_names", role.sync, deadline));
-  MAINSTAY_RETURN_IF_ERROR(AwaitArmed(op.epoch, deadline));
+  MAINSTAY_RETURN_IF_ERROR(standing_.AwaitArmed(&shim_, canceller_, op.epoch, milliseconds(20), deadline));
   MAINSTAY_RETURN_IF_ERROR(dir_.ForgetUnopened());
   MAINSTAY_RETURN_IF_ERROR(TriggerPromotion(deadline));
   waits_proven_ = !role.sync.empty();

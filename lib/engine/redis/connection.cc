@@ -2,9 +2,7 @@
 
 #include <hiredis/hiredis.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -30,34 +28,6 @@ int PollMillis(MonoTime deadline) {
 }
 
 }  // namespace
-
-// ---- Canceller ----
-
-Canceller::Canceller() : event_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
-
-void Canceller::Cancel() {
-  cancelled_.store(true, std::memory_order_release);
-  eventfd_write(event_.get(), 1);
-}
-
-void Canceller::Clear() {
-  eventfd_t ignored = 0;
-  eventfd_read(event_.get(), &ignored);
-  cancelled_.store(false, std::memory_order_release);
-}
-
-absl::Status Canceller::Sleep(Duration pause, MonoTime deadline) const {
-  const MonoTime now = BootClock().Now();
-  if (cancelled()) return absl::CancelledError("redis: the operation was cancelled");
-  if (now >= deadline) return absl::DeadlineExceededError("redis: no time left");
-  const timespec time = [&] {
-    const auto ns = std::min<Duration>(pause, deadline - now).count();
-    return timespec{static_cast<time_t>(ns / 1'000'000'000), static_cast<long>(ns % 1'000'000'000)};
-  }();
-  pollfd fd{event_.get(), POLLIN, 0};
-  ppoll(&fd, 1, &time, nullptr);
-  return cancelled() ? absl::CancelledError("redis: the operation was cancelled") : absl::OkStatus();
-}
 
 // ---- errors ----
 

@@ -2,14 +2,13 @@
 // sends and reads with poll(2). A server that is stopped (SIGSTOP), busy or gone costs a call its deadline
 // and no more. After any error of the session itself it is closed; Connect makes a new one.
 //
-// Thread rules: one thread at a time; Canceller is for any thread.
+// Thread rules: one thread at a time.
 // Errors: Cancelled, DeadlineExceeded (no answer in time: unknown whether it was done), Unavailable
 // (connection lost, or refused). An error that the server answered is FailedPrecondition (Unauthenticated for
 // a refused login) with the server's text; RedisCode(status) gives its first word.
 #ifndef MAINSTAY_LIB_ENGINE_REDIS_CONNECTION_H_
 #define MAINSTAY_LIB_ENGINE_REDIS_CONNECTION_H_
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -19,27 +18,12 @@
 #include "absl/status/statusor.h"
 #include "lib/base/file.h"
 #include "lib/base/time.h"
+#include "lib/engine/parts/canceller.h"
 #include "lib/engine/redis/reply.h"
 
 struct redisContext;
 
 namespace mainstay::engine::redis {
-
-// Wakes whoever waits in this room. Cancel() holds until Clear().
-class Canceller {
- public:
-  Canceller();
-  void Cancel();
-  void Clear();
-  bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
-  int fd() const { return event_.get(); }
-  // Sleeps, at most until `deadline`; Cancelled or DeadlineExceeded when there is no time left.
-  absl::Status Sleep(Duration pause, MonoTime deadline) const;
-
- private:
-  std::atomic<bool> cancelled_{false};
-  UniqueFd event_;
-};
 
 // The first word of an error that the server answered ("LOADING"); "" when `status` is not one.
 std::string RedisCode(const absl::Status& status);

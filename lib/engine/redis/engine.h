@@ -21,6 +21,8 @@
 
 #include "lib/base/file.h"
 #include "lib/engine/engine.h"
+#include "lib/engine/parts/canceller.h"
+#include "lib/engine/parts/standing_fence.h"
 #include "lib/engine/redis/conf.h"
 #include "lib/engine/redis/connection.h"
 #include "lib/engine/redis/held.h"
@@ -103,8 +105,6 @@ class RedisEngine : public Engine {
   absl::Status Fence(MonoTime deadline);
 
   // promote.cc
-  absl::Status AwaitArmed(election::Epoch epoch, MonoTime deadline);
-  void Notice(const shim::State& state);
   absl::StatusOr<LogEnd> Opened(election::Epoch epoch, MonoTime deadline);
   absl::StatusOr<uint64_t> Drain(MonoTime deadline);
 
@@ -146,7 +146,7 @@ class RedisEngine : public Engine {
   Held held_;
   bool held_known_ = false;
   std::string frozen_run_;  // the process whose position the last Freeze told
-  std::optional<shim::Armed> armed_;
+  StandingFence standing_;
   std::optional<AclUsers> users_;  // as last told to the server
   uint32_t accepted_starts_ = 0;   // the last start of which a session was had
   election::DbReport last_;        // of the last probe that was answered

@@ -219,7 +219,7 @@ DbReport RedisEngine::Probe(MonoTime deadline) {
   }
   const auto state = shim_.GetState(deadline);
   if (!state.ok()) return report;
-  Notice(*state);
+  standing_.Notice(*state);
   Identify(&report);
   if (!state->running()) {
     ProbeStopped(*state, &report);

@@ -13,31 +13,6 @@ namespace mainstay::engine::redis {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-void RedisEngine::Notice(const shim::State& state) {
-  if (state.armed.has_value()) armed_ = state.armed;
-}
-
-// The shim forgets its deadline when the process ends or gave up writing, and what the election knows of the
-// fence can be older than that. The deadline it held is still what the election asked for, so the same moment
-// (never a later one) is armed again; otherwise a renewal is waited for.
-absl::Status RedisEngine::AwaitArmed(election::Epoch epoch, MonoTime deadline) {
-  const MonoTime patience = std::min(deadline, BootClock().Now() + seconds(3));
-  for (bool again = false;; again = true) {
-    MAINSTAY_ASSIGN_OR_RETURN(const shim::State state, shim_.GetState(deadline));
-    Notice(state);
-    const MonoTime now = BootClock().Now();
-    if (state.armed.has_value() && state.armed->epoch == epoch && state.armed->until > now)
-      return absl::OkStatus();
-    if (!again && armed_.has_value() && armed_->epoch == epoch && armed_->until > now &&
-        shim_.Arm(armed_->until, epoch, deadline).ok())
-      continue;
-    if (now >= patience)
-      return absl::FailedPreconditionError(absl::StrCat("the shim holds no deadline for epoch ", epoch,
-                                                        ": not opened (the fence must stand first)"));
-    MAINSTAY_RETURN_IF_ERROR(canceller_.Sleep(milliseconds(5), deadline));
-  }
-}
-
 absl::StatusOr<std::string> RedisEngine::Found(MonoTime deadline) {
   BeginOperation();
   MAINSTAY_RETURN_IF_ERROR(LoadHeld());
@@ -142,7 +117,7 @@ absl::StatusOr<LogEnd> RedisEngine::Promote(const election::Engine& op, MonoTime
   MAINSTAY_RETURN_IF_ERROR(
       Ask({"CONFIG", "SET", "min-replicas-to-write", absl::StrCat(ActiveSettings().min_replicas)}, deadline)
           .status());
-  MAINSTAY_RETURN_IF_ERROR(AwaitArmed(op.epoch, deadline));
+  MAINSTAY_RETURN_IF_ERROR(standing_.AwaitArmed(&shim_, canceller_, op.epoch, milliseconds(5), deadline));
   MAINSTAY_RETURN_IF_ERROR(Ask({"REPLICAOF", "NO", "ONE"}, deadline).status());
   // Not before: a replica that is refused because this is no primary yet would try again a second later.
   MAINSTAY_RETURN_IF_ERROR(KeepReplicationUser(op.epoch, deadline));

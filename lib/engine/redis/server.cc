@@ -89,7 +89,7 @@ absl::Status RedisEngine::Start(MonoTime deadline) {
 
 absl::Status RedisEngine::EnsureStarted(MonoTime deadline) {
   MAINSTAY_ASSIGN_OR_RETURN(const shim::State state, shim_.GetState(deadline));
-  Notice(state);
+  standing_.Notice(state);
   if (!state.running()) return Start(deadline);
   const absl::StatusOr<Info> ready = Ready(deadline);
   Say("");
