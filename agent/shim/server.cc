@@ -6,6 +6,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <ctime>
+
 #include "agent/shim/procs.h"
 #include "agent/shim/shim.h"
 
@@ -33,6 +35,14 @@ void PrepareDirectory(const Options& o) {
     Die("--socket: its directory belongs to somebody else: ", dir);
 }
 
+bool Served(const sockaddr& address, socklen_t size) {
+  const int probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (probe < 0) Die("no unix socket to be had");
+  const bool served = connect(probe, &address, size) == 0 || errno == EAGAIN;
+  close(probe);
+  return served;
+}
+
 }  // namespace
 
 void Shim::Listen() {
@@ -41,11 +51,13 @@ void Shim::Listen() {
   address.sun_family = AF_UNIX;
   strncpy(address.sun_path, options_->socket, sizeof address.sun_path - 1);
   auto* generic = reinterpret_cast<sockaddr*>(&address);
-  const int probe = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (probe < 0) Die("no unix socket to be had");
-  if (connect(probe, generic, sizeof address) == 0 || errno == EAGAIN)
-    Die("--socket: another shim serves it: ", options_->socket);
-  close(probe);
+  // One that is started anew at once (by a supervisor) meets the remains of the one before it: killed, its
+  // inner process still listens for some milliseconds.
+  for (int tries = 0; Served(*generic, sizeof address); ++tries) {
+    if (tries == 100) Die("--socket: another shim serves it: ", options_->socket);
+    const timespec pause{.tv_sec = 0, .tv_nsec = 10'000'000};
+    nanosleep(&pause, nullptr);
+  }
   unlink(options_->socket);
   listener_ = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   const mode_t before = umask(0177);

@@ -93,7 +93,10 @@ absl::Status RedisEngine::EnsureStarted(MonoTime deadline) {
   if (!state.running()) return Start(deadline);
   const absl::StatusOr<Info> ready = Ready(deadline);
   Say("");
-  return ready.status();
+  if (ready.ok()) return absl::OkStatus();
+  // It was on its way out (saving, perhaps) when we came: that is no failed start.
+  MAINSTAY_ASSIGN_OR_RETURN(const shim::State now, shim_.GetState(deadline));
+  return now.running() ? ready.status() : Start(deadline);
 }
 
 // Writes are refused from the answer on; replication id and offset stay, so that it can go on with a partial
