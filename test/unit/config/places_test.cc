@@ -25,14 +25,14 @@ const std::vector<const char*> kEnvironment = {
     "MAINSTAY_NAME=pg-0", "MAINSTAY_UID=7d9c", "MAINSTAY_KUBERNETES_NAMESPACE=db",
     "MAINSTAY_ADVERTISE_PEER=10.0.0.7:7400", "MAINSTAY_ADVERTISE_DATABASE=10.0.0.7:5432"};
 
-LoadedConfig Load(const std::string& text, std::vector<const char*> environment = kEnvironment,
-                  std::vector<std::pair<std::string, std::string>> flags = {}) {
+LoadedConfig LoadPlaces(const std::string& text, std::vector<const char*> environment = kEnvironment,
+                        std::vector<std::pair<std::string, std::string>> flags = {}) {
   environment.push_back(nullptr);
   return LoadConfigText(text, "m.yaml", {.file = "", .flags = std::move(flags)}, environment.data());
 }
 
 TEST(Places, APodsConfigurationNeedsNoPathAndFillsInNames) {
-  const LoadedConfig c = Load(kPod);
+  const LoadedConfig c = LoadPlaces(kPod);
   ASSERT_TRUE(c.ok()) << c.Problems();
   EXPECT_THAT(c.warnings, IsEmpty());
   EXPECT_EQ(c.config.lock, LockKind::kConfigMap);
@@ -50,14 +50,14 @@ TEST(Places, APodsConfigurationNeedsNoPathAndFillsInNames) {
 }
 
 TEST(Places, WhatIsSetWins) {
-  const LoadedConfig c = Load(kPod, kEnvironment,
-                              {{"election.lock", "lease"},
-                               {"kubernetes.lock_name", "other"},
-                               {"kubernetes.pod", "pod.x"},
-                               {"kubernetes.role_label", "role"},
-                               {"kubernetes.events", "false"},
-                               {"kubernetes.kubeconfig", "/root/config"},
-                               {"tls.peer_name", "pg.example"}});
+  const LoadedConfig c = LoadPlaces(kPod, kEnvironment,
+                                    {{"election.lock", "lease"},
+                                     {"kubernetes.lock_name", "other"},
+                                     {"kubernetes.pod", "pod.x"},
+                                     {"kubernetes.role_label", "role"},
+                                     {"kubernetes.events", "false"},
+                                     {"kubernetes.kubeconfig", "/root/config"},
+                                     {"tls.peer_name", "pg.example"}});
   ASSERT_TRUE(c.ok()) << c.Problems();
   EXPECT_EQ(c.config.lock, LockKind::kLease);
   EXPECT_EQ(c.config.kubernetes.lock_name, "other");
@@ -70,54 +70,55 @@ TEST(Places, WhatIsSetWins) {
 
 TEST(Places, AnIpv6PodGetsItsBrackets) {
   const LoadedConfig c =
-      Load(kPod, {"MAINSTAY_NAME=pg-0", "MAINSTAY_ADVERTISE_PEER=fd00::7:7400",
-                  "MAINSTAY_LISTEN_GRPC=[::]:7400", "MAINSTAY_ADVERTISE_DATABASE=fd00::7:5432"});
+      LoadPlaces(kPod, {"MAINSTAY_NAME=pg-0", "MAINSTAY_ADVERTISE_PEER=fd00::7:7400",
+                        "MAINSTAY_LISTEN_GRPC=[::]:7400", "MAINSTAY_ADVERTISE_DATABASE=fd00::7:5432"});
   ASSERT_TRUE(c.ok()) << c.Problems();
   EXPECT_EQ(c.config.settings.self.peer_address, "[fd00::7]:7400");
   EXPECT_EQ(c.config.settings.self.db_address, "[fd00::7]:5432");
 }
 
 TEST(Places, GrpcLeavesTheMachineOnlyWithMutualTls) {
-  const LoadedConfig c = Load(kPod, kEnvironment, {{"tls.ca", ""}, {"tls.cert", ""}, {"tls.key", ""}});
+  const LoadedConfig c = LoadPlaces(kPod, kEnvironment, {{"tls.ca", ""}, {"tls.cert", ""}, {"tls.key", ""}});
   ASSERT_EQ(c.problems.size(), 1u) << c.Problems();
   EXPECT_THAT(
       c.Problems(),
       HasSubstr("listen.grpc = \"0.0.0.0:7400\" is not loopback, and without mutual TLS anybody who reaches "
                 "it could stop the database; set tls.ca, tls.cert and tls.key, or listen on"));
   // On loopback it needs none, and HTTP may be reached from anywhere: it changes nothing.
-  EXPECT_TRUE(Load(kPod, kEnvironment,
-                   {{"tls.ca", ""}, {"tls.cert", ""}, {"tls.key", ""}, {"listen.grpc", "127.0.0.1:7400"}})
-                  .ok());
+  EXPECT_TRUE(
+      LoadPlaces(kPod, kEnvironment,
+                 {{"tls.ca", ""}, {"tls.cert", ""}, {"tls.key", ""}, {"listen.grpc", "127.0.0.1:7400"}})
+          .ok());
 }
 
 TEST(Places, HalfOfTlsIsNone) {
-  const std::string all = Load(kPod, kEnvironment, {{"tls.ca", ""}, {"tls.key", "tls.key"}}).Problems();
+  const std::string all = LoadPlaces(kPod, kEnvironment, {{"tls.ca", ""}, {"tls.key", "tls.key"}}).Problems();
   EXPECT_THAT(all, HasSubstr("tls.ca is missing; give the authorities' file as well"));
   EXPECT_THAT(all, HasSubstr("tls.key = tls.key is no absolute path"));
   EXPECT_THAT(all, Not(HasSubstr("tls.cert")));
 }
 
 TEST(Places, OthersNeedAnAddressThatLeadsHere) {
-  const std::string all = Load(kPod, {"MAINSTAY_NAME=pg-0"}).Problems();
+  const std::string all = LoadPlaces(kPod, {"MAINSTAY_NAME=pg-0"}).Problems();
   EXPECT_THAT(all,
               HasSubstr("advertise.peer is missing, and 0.0.0.0:7400 is nothing that others could dial"));
   EXPECT_THAT(all,
               HasSubstr("advertise.database is missing, and others cannot reach 127.0.0.1:5432 of here"));
   // A host of its own can be dialled.
-  EXPECT_TRUE(Load(kPod, {"MAINSTAY_NAME=pg-0", "MAINSTAY_LISTEN_GRPC=10.0.0.7:7400",
-                          "MAINSTAY_ADVERTISE_DATABASE=10.0.0.7:5432"})
+  EXPECT_TRUE(LoadPlaces(kPod, {"MAINSTAY_NAME=pg-0", "MAINSTAY_LISTEN_GRPC=10.0.0.7:7400",
+                                "MAINSTAY_ADVERTISE_DATABASE=10.0.0.7:5432"})
                   .ok());
 }
 
 TEST(Places, AllProblemsOfAPodAtOnce) {
-  const std::string all = Load(kPod, kEnvironment,
-                               {{"kubernetes.namespace", "a.b"},
-                                {"kubernetes.lock_name", "-x"},
-                                {"kubernetes.pod", "a..b"},
-                                {"kubernetes.role_label", "/role"},
-                                {"kubernetes.kubeconfig", "config"},
-                                {"tls.peer_name", "a_b"},
-                                {"listen.admin", "127.0.0.1:1"}})
+  const std::string all = LoadPlaces(kPod, kEnvironment,
+                                     {{"kubernetes.namespace", "a.b"},
+                                      {"kubernetes.lock_name", "-x"},
+                                      {"kubernetes.pod", "a..b"},
+                                      {"kubernetes.role_label", "/role"},
+                                      {"kubernetes.kubeconfig", "config"},
+                                      {"tls.peer_name", "a_b"},
+                                      {"listen.admin", "127.0.0.1:1"}})
                               .Problems();
   for (const char* want :
        {"kubernetes.namespace = a.b is no name of a namespace",
@@ -127,12 +128,12 @@ TEST(Places, AllProblemsOfAPodAtOnce) {
         "listen.admin = \"127.0.0.1:1\" is no unix socket"}) {
     EXPECT_THAT(all, HasSubstr(want));
   }
-  EXPECT_THAT(Load(kPod, kEnvironment, {{"listen.grpc", "unix:/run/mainstay/agent.sock"}}).Problems(),
+  EXPECT_THAT(LoadPlaces(kPod, kEnvironment, {{"listen.grpc", "unix:/run/mainstay/agent.sock"}}).Problems(),
               HasSubstr("listen.admin = unix:/run/mainstay/agent.sock is listened on already"));
 }
 
 TEST(Accounts, UsersAndDatabasesWithTheirDefaults) {
-  const LoadedConfig c = Load(std::string(kPod) + R"(  users:
+  const LoadedConfig c = LoadPlaces(std::string(kPod) + R"(  users:
     - {name: app, password_file: /etc/mainstay/passwords/app}
     - name: 'we"ird'
       login: false
@@ -169,15 +170,16 @@ TEST(Accounts, UsersAndDatabasesWithTheirDefaults) {
   EXPECT_EQ(c.config.postgresql.databases[1],
             (DatabaseConfig{.name = "we\"ird", .encoding = "UTF8", .locale = "C.UTF-8"}));
   // Printed, they read back the same.
-  const LoadedConfig again = Load(PrintConfig(c.config, nullptr));
+  const LoadedConfig again = LoadPlaces(PrintConfig(c.config, nullptr));
   ASSERT_TRUE(again.ok()) << again.Problems() << PrintConfig(c.config, nullptr);
   EXPECT_TRUE(Compare(c.config, again.config).empty()) << Compare(c.config, again.config).ToString();
   EXPECT_EQ(again.config.postgresql.users, c.config.postgresql.users);
 }
 
 TEST(Accounts, AReloadTakesThem) {
-  const LoadedConfig before = Load(kPod);
-  const LoadedConfig after = Load(std::string(kPod) + "  users: [{name: app}]\n  databases: [{name: app}]\n");
+  const LoadedConfig before = LoadPlaces(kPod);
+  const LoadedConfig after =
+      LoadPlaces(std::string(kPod) + "  users: [{name: app}]\n  databases: [{name: app}]\n");
   ASSERT_TRUE(after.ok()) << after.Problems();
   const ConfigChange change = Compare(before.config, after.config);
   EXPECT_FALSE(change.needs_restart()) << change.ToString();
@@ -186,7 +188,7 @@ TEST(Accounts, AReloadTakesThem) {
 }
 
 TEST(Accounts, NamesThatAreTakenAreRefusedWithTheReason) {
-  const std::string all = Load(std::string(kPod) + R"(  users:
+  const std::string all = LoadPlaces(std::string(kPod) + R"(  users:
     - {name: postgres}
     - {name: pg_x}
     - {name: mainstay_agent}

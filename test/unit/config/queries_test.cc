@@ -11,10 +11,10 @@ using engine::postgres::QueryUse;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-LoadedQueries Load(const std::string& text) { return LoadQueriesText(text, "q.yaml", ""); }
+LoadedQueries LoadIt(const std::string& text) { return LoadQueriesText(text, "q.yaml", ""); }
 
 std::string FirstProblem(const std::string& text) {
-  const LoadedQueries q = Load(text);
+  const LoadedQueries q = LoadIt(text);
   EXPECT_TRUE(q.queries.empty());
   return q.problems.empty() ? "none" : q.problems.front();
 }
@@ -56,13 +56,13 @@ pg_orders:
 }
 
 TEST(Queries, AnEmptyFileIsNoQueries) {
-  EXPECT_TRUE(Load("").ok());
-  EXPECT_TRUE(Load("# nothing\n").ok());
+  EXPECT_TRUE(LoadIt("").ok());
+  EXPECT_TRUE(LoadIt("# nothing\n").ok());
 }
 
 TEST(Queries, ProblemsSayWhereAndWhatToDo) {
   const std::string good = "a:\n  query: SELECT 1\n  metrics: [{v: {usage: GAUGE}}]\n";
-  EXPECT_TRUE(Load(good).ok());
+  EXPECT_TRUE(LoadIt(good).ok());
   EXPECT_THAT(FirstProblem("a: [1"), HasSubstr("q.yaml:1: is no YAML"));
   EXPECT_THAT(FirstProblem("- a"), HasSubstr("q.yaml:1: is no mapping"));
   EXPECT_THAT(FirstProblem(good + good), HasSubstr("q.yaml:4: a is there twice"));
@@ -90,7 +90,7 @@ TEST(Queries, ProblemsSayWhereAndWhatToDo) {
 TEST(Queries, NoProblemFloodsTheLog) {
   std::string text = "a:\n";
   for (int i = 0; i < 1000; ++i) text += "  k" + std::to_string(i) + ": 1\n";
-  EXPECT_LE(Load(text).problems.size(), 20u);
+  EXPECT_LE(LoadIt(text).problems.size(), 20u);
 }
 
 }  // namespace

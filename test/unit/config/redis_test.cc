@@ -11,7 +11,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::HasSubstr;
 
-constexpr char kGood[] = R"(cluster: demo
+constexpr char kGoodRedis[] = R"(cluster: demo
 name: a
 engine: redis
 election: {path: /run/demo}
@@ -24,10 +24,10 @@ redis:
   parameters: {maxmemory: 100mb, save: ""}
 )";
 
-LoadedConfig Load(const std::string& text) { return LoadConfigText(text, "m.yaml", {}, nullptr); }
+LoadedConfig LoadRedis(const std::string& text) { return LoadConfigText(text, "m.yaml", {}, nullptr); }
 
 TEST(RedisConfig, ASmallFileIsEnough) {
-  const LoadedConfig c = Load(kGood);
+  const LoadedConfig c = LoadRedis(kGoodRedis);
   ASSERT_TRUE(c.ok()) << c.Problems();
   EXPECT_EQ(c.config.engine, EngineKind::kRedis);
   EXPECT_STREQ(ToString(c.config.engine), "redis");
@@ -40,7 +40,7 @@ TEST(RedisConfig, ASmallFileIsEnough) {
 }
 
 TEST(RedisConfig, TheFastProfileIsItsOwn) {
-  const LoadedConfig c = Load(std::string(kGood) + "profile: fast\n");
+  const LoadedConfig c = LoadRedis(std::string(kGoodRedis) + "profile: fast\n");
   ASSERT_TRUE(c.ok()) << c.Problems();
   EXPECT_EQ(c.config.settings.lease, milliseconds(2200));
   // Of a dead node: the lease, the wait for who does not answer, and half a second for the rest.
@@ -49,16 +49,16 @@ TEST(RedisConfig, TheFastProfileIsItsOwn) {
 
 TEST(RedisConfig, RefusesDurabilityThatRedisCannotPromise) {
   for (const char* mode : {"guarded", "strict"}) {
-    const LoadedConfig c = Load(std::string(kGood) + "durability: " + mode + "\n");
+    const LoadedConfig c = LoadRedis(std::string(kGoodRedis) + "durability: " + mode + "\n");
     EXPECT_THAT(c.Problems(),
                 HasSubstr("durability = " + std::string(mode) + " is nothing that Redis can promise"));
   }
 }
 
 TEST(RedisConfig, RefusesWhatTheElectionKeeps) {
-  const LoadedConfig c = Load(std::string(kGood) + "  # more\n");
+  const LoadedConfig c = LoadRedis(std::string(kGoodRedis) + "  # more\n");
   ASSERT_TRUE(c.ok());
-  const LoadedConfig bad = LoadConfigText(kGood, "m.yaml",
+  const LoadedConfig bad = LoadConfigText(kGoodRedis, "m.yaml",
                                           {.file = "",
                                            .flags = {{"redis.parameters.replicaof", "x 1"},
                                                      {"redis.port", "0"},
@@ -72,7 +72,7 @@ TEST(RedisConfig, RefusesWhatTheElectionKeeps) {
 }
 
 TEST(RedisConfig, PostgresqlsSectionIsNotAskedFor) {
-  const LoadedConfig c = Load(std::string(kGood) + "postgresql: {port: 1}\n");
+  const LoadedConfig c = LoadRedis(std::string(kGoodRedis) + "postgresql: {port: 1}\n");
   EXPECT_TRUE(c.ok()) << c.Problems();
 }
 

@@ -17,7 +17,7 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-constexpr char kName[] = "agent.demo.mainstay";
+constexpr char kPeerName[] = "agent.demo.mainstay";
 
 class TlsFilesTest : public ::testing::Test {
  protected:
@@ -40,7 +40,7 @@ class TlsFilesTest : public ::testing::Test {
     return {.ca = dir_ + "/ca",
             .cert = dir_ + "/cert",
             .key = dir_ + "/key",
-            .peer_name = kName,
+            .peer_name = kPeerName,
             .look_every = Duration(0)};
   }
   std::shared_ptr<TlsFiles> Open() const {
@@ -81,7 +81,8 @@ TEST_F(TlsFilesTest, EachMistakeIsNamed) {
   EXPECT_THAT(OpenFails(), HasSubstr("tls.ca holds no certificate"));
   Write(ca_.pem(), {"", good.key});
   EXPECT_THAT(OpenFails(), HasSubstr("tls.cert holds no certificate"));
-  Write(ca_.pem(), ca_.Issue({.name = kName, .san = "DNS:other.mainstay,DNS:*.demo.mainstay,IP:127.0.0.1"}));
+  Write(ca_.pem(),
+        ca_.Issue({.name = kPeerName, .san = "DNS:other.mainstay,DNS:*.demo.mainstay,IP:127.0.0.1"}));
   EXPECT_THAT(OpenFails(), HasSubstr("does not hold the DNS name agent.demo.mainstay"));
   Write(ca_.pem(), ca_.Issue({.usage = "serverAuth"}));
   EXPECT_THAT(OpenFails(), HasSubstr("issue it with the extended key usages serverAuth and clientAuth"));
@@ -188,9 +189,9 @@ TEST(CheckTls, AnyBytesAreAnAnswerAndNoCrash) {
   for (size_t cut = 0; cut < leaf.cert.size(); cut += 7) {
     std::string torn = leaf.cert;
     torn[cut] ^= 0x15;
-    CheckTls(ca.pem(), torn, leaf.key, kName, time(nullptr)).IgnoreError();
-    CheckTls(torn, leaf.cert, leaf.key, kName, time(nullptr)).IgnoreError();
-    CheckTls(ca.pem(), leaf.cert, leaf.key.substr(0, cut % leaf.key.size()), kName, time(nullptr))
+    CheckTls(ca.pem(), torn, leaf.key, kPeerName, time(nullptr)).IgnoreError();
+    CheckTls(torn, leaf.cert, leaf.key, kPeerName, time(nullptr)).IgnoreError();
+    CheckTls(ca.pem(), leaf.cert, leaf.key.substr(0, cut % leaf.key.size()), kPeerName, time(nullptr))
         .IgnoreError();
   }
 }
