@@ -302,7 +302,7 @@ std::string HistoryDocument(const Facts& f) {
     OrderedJson line = OrderedJson::array({t.timeline, t.end, t.reason});
     // Of a change that this agent does not know there is no more: as in Patroni, whose tools fill that up.
     for (const election::HistoryEntry& h : f.view.history) {
-      if (t.next_epoch == 0 || h.epoch != t.next_epoch) continue;
+      if (t.next_epoch == 0 || h.epoch != t.next_epoch || h.unix_ms == 0) continue;
       line.push_back(FormatWhen(h.unix_ms));
       line.push_back(h.holder);
     }

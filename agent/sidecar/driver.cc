@@ -418,7 +418,9 @@ void Driver::PublishView() {
   const engine::Details details = parts_.engine->LastDetails();
   timelines_.Look(state_, details.former_timelines, viewed_at_);
   extras_.former_timelines = timelines_.former();
-  board_.Put(BuildView(state_, journal_, details, extras_, viewed_at_));
+  rpc::StatusView view = BuildView(state_, journal_, details, extras_, viewed_at_);
+  store_.dates().Fill(&view.history);  // of this member's own reign, as the core has it
+  board_.Put(std::move(view));
 }
 
 bool Driver::HandedOver() const {

@@ -62,11 +62,10 @@ void StoreRunner::Update(uint64_t id, const election::Record& record, const std:
 
 election::Document StoreRunner::Encoded(const election::Record& record) {
   const int64_t now_ms = UnixMillis();
-  if (record.epoch != acquired_epoch_) {
-    acquired_epoch_ = record.epoch;
-    acquired_unix_ms_ = now_ms;
-  }
-  return election::Encode(record, now_ms, acquired_unix_ms_);
+  const int64_t acquired = dates_.Writing(record, now_ms);
+  election::Record dated = record;
+  dates_.Fill(&dated.history);
+  return election::Encode(dated, now_ms, acquired);
 }
 
 void StoreRunner::Send(Request request) {
@@ -105,10 +104,7 @@ void StoreRunner::Send(Request request) {
       done.problem = std::move(answer.detail);
     }
     loop_->Post([this, id, op, acquired, d = std::move(done)]() mutable {
-      if (d.record.has_value() && d.record->epoch >= acquired_epoch_ && acquired != 0) {
-        acquired_epoch_ = d.record->epoch;
-        acquired_unix_ms_ = acquired;
-      }
+      if (d.record.has_value()) dates_.Read(*d.record, acquired);
       Answer(id, op, std::move(d));
     });
   });

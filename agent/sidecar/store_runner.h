@@ -21,6 +21,7 @@
 #include "agent/sidecar/loop.h"
 #include "agent/sidecar/worker.h"
 #include "lib/election/event.h"
+#include "lib/election/history_dates.h"
 #include "lib/election/record.h"
 #include "lib/lease/store.h"
 
@@ -38,6 +39,7 @@ class StoreRunner {
   void Read(uint64_t id);
   void Create(uint64_t id, const election::Record& record);
   void Update(uint64_t id, const election::Record& record, const std::string& if_version);
+  const election::HistoryDates& dates() const { return dates_; }
 
  private:
   struct Request {
@@ -61,8 +63,7 @@ class StoreRunner {
   uint64_t waiting_ = 0;  // id of the request that is to be answered; 0: none
   MonoTime sent_;
   TimerId timeout_ = 0;
-  election::Epoch acquired_epoch_ = 0;
-  int64_t acquired_unix_ms_ = 0;
+  election::HistoryDates dates_;
 };
 
 // Decodes what a store answered to a Read.

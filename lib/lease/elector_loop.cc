@@ -220,9 +220,10 @@ void ElectorLoop::SendRequest(uint64_t id, StoreOp op, const election::Record* r
   request.deadline = BootClock().Now() + options_.request;
   if (record != nullptr) {
     const int64_t now_ms = UnixMillis();
-    if (record->epoch != acquired_epoch_) acquired_unix_ms_ = now_ms;
-    acquired_epoch_ = record->epoch;
-    request.document = election::Encode(*record, now_ms, acquired_unix_ms_);
+    const int64_t acquired = dates_.Writing(*record, now_ms);
+    election::Record dated = *record;
+    dates_.Fill(&dated.history);
+    request.document = election::Encode(dated, now_ms, acquired);
   }
   {
     const std::lock_guard<std::mutex> lock(mutex_);

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "lib/election/core.h"
+#include "lib/election/history_dates.h"
 #include "lib/lease/elector.h"
 
 namespace mainstay::lease {
@@ -69,8 +70,7 @@ class ElectorLoop {
   Permission reign_;  // the current or last one
   bool stop_seen_ = false;
   std::string last_row_;  // of the last decision: why a reign ended
-  election::Epoch acquired_epoch_ = 0;
-  int64_t acquired_unix_ms_ = 0;
+  election::HistoryDates dates_;
 
   mutable std::mutex mutex_;
   std::condition_variable events_ready_;

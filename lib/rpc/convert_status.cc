@@ -152,7 +152,7 @@ void ToProto(const StatusView& in, MonoTime now, int64_t unix_ms, bool decisions
     entry->set_epoch(h.epoch);
     entry->set_holder(h.holder);
     entry->set_reason(h.reason);
-    *entry->mutable_time() = TimeUtil::MillisecondsToTimestamp(h.unix_ms);
+    if (h.unix_ms != 0) *entry->mutable_time() = TimeUtil::MillisecondsToTimestamp(h.unix_ms);
   }
   if (decisions) {
     for (const auto& d : in.decisions) ToProto(d, out->add_decisions());

@@ -174,6 +174,7 @@ class Endpoints(ClusterCase):
         self.c.wait(f"{member.name} tells the timelines", lambda: [line[:3] for line in told()] == expected, BOUND)
         if expected:
             self.c.wait(f"{member.name} knows who began the newest", lambda: told()[-1][4:] == [primary.name], BOUND)
+            self.assertLess(abs(datetime.datetime.fromisoformat(told()[-1][3]).timestamp() - time.time()), 3600)
 
     def test_database_and_lock_down(self):
         p = self.c.wait_ready(BOUND)

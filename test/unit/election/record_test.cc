@@ -9,6 +9,7 @@
 
 #include "lib/base/json.h"
 #include "lib/base/strings.h"
+#include "lib/election/history_dates.h"
 #include "test/unit/election/record_testing.h"
 
 namespace mainstay::election {
@@ -111,6 +112,34 @@ TEST(Record, EverythingComesBack) {
     ASSERT_EQ(back.acquire_unix_ms, r.holder.empty() ? kRenewed / 1000 * 1000 : kAcquired);
     ASSERT_EQ(Encode(*back.record, kRenewed, kAcquired), d) << "seed " << seed;
   }
+}
+
+TEST(Record, HistoryIsDatedByWhoWritesIt) {
+  HistoryDates dates;
+  Record r = Small();
+  r.epoch = 7;
+  r.history = {{5, "a", "x", 0}, {6, "b", "y", 1000}, {7, "a", "z", 0}};
+  EXPECT_EQ(dates.Writing(r, 5000), 5000);
+  EXPECT_EQ(dates.Writing(r, 9000), 5000);  // a renewal is no change
+  std::vector<HistoryEntry> filled = r.history;
+  dates.Fill(&filled);
+  EXPECT_EQ(filled[0].unix_ms, 0);  // nobody told
+  EXPECT_EQ(filled[1].unix_ms, 1000);
+  EXPECT_EQ(filled[2].unix_ms, 5000);
+  // It was another who got this epoch.
+  Record other = r;
+  other.history = {{7, "c", "w", 7000}};
+  dates.Read(other, 6000);
+  EXPECT_EQ(dates.Writing(r, 9000), 7000);
+  // Bounded: the oldest go.
+  for (Epoch e = 8; e < 100; ++e) {
+    r.epoch = e;
+    dates.Writing(r, 9000);
+  }
+  filled = {{7, "c", "w", 0}, {99, "a", "z", 0}};
+  dates.Fill(&filled);
+  EXPECT_EQ(filled[0].unix_ms, 0);
+  EXPECT_EQ(filled[1].unix_ms, 9000);
 }
 
 TEST(Record, LongHistoryLosesItsOldest) {

@@ -1,0 +1,35 @@
+// When the changes in a record's history were, for people. The core has no clock that shows a date and leaves
+// them 0: who writes and reads records for it keeps them.
+//
+//   int64_t acquired = dates.Writing(record, UnixMillis());  // before each write
+//   dates.Fill(&record.history);                             // then Encode(record, UnixMillis(), acquired)
+//   dates.Read(record, decoded.acquire_unix_ms);             // after each read
+//
+// Units: milliseconds since 1970, UTC; 0: not known. Thread rules: one thread. Errors: none.
+#ifndef MAINSTAY_LIB_ELECTION_HISTORY_DATES_H_
+#define MAINSTAY_LIB_ELECTION_HISTORY_DATES_H_
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "lib/election/record.h"
+
+namespace mainstay::election {
+
+class HistoryDates {
+ public:
+  // When the reign of `record` was asked for first.
+  int64_t Writing(const Record& record, int64_t now_ms);
+  // What a store held is the truth, whatever was tried.
+  void Read(const Record& record, int64_t acquire_unix_ms);
+  void Fill(std::vector<HistoryEntry>* history) const;
+
+ private:
+  void Bound();
+  std::map<Epoch, int64_t> dates_;  // of the newest kMaxHistory epochs
+};
+
+}  // namespace mainstay::election
+
+#endif  // MAINSTAY_LIB_ELECTION_HISTORY_DATES_H_
