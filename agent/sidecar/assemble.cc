@@ -226,13 +226,19 @@ EngineDeadlines BuildDeadlines(const Config& config) {
   return d;
 }
 
+std::map<election::Name, std::string> ConfiguredPeers(const Config& config) {
+  std::map<election::Name, std::string> out;
+  for (const ExpectedMember& m : config.members) out[m.name] = m.peer;
+  return out;
+}
+
 DriverOptions BuildDriverOptions(const Config& config, const std::string& incarnation) {
   auto settings = std::make_shared<election::Settings>(config.settings);
   settings->identity = config.name + "_" + (config.uid.empty() ? "local" : config.uid) + "_" + incarnation;
   DriverOptions o;
   o.settings = std::move(settings);
   o.heartbeat = config.heartbeat;
-  for (const ExpectedMember& m : config.members) o.configured[m.name] = m.peer;
+  o.configured = ConfiguredPeers(config);
   o.engine.deadlines = BuildDeadlines(config);
   o.engine.probe_interval = config.probe_interval;
   o.engine.health.interval = config.probe_interval;

@@ -6,6 +6,7 @@
 #define MAINSTAY_AGENT_SIDECAR_ASSEMBLE_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -33,6 +34,8 @@ absl::StatusOr<std::unique_ptr<kube::Client>> BuildKubeClient(const Config& conf
 absl::StatusOr<std::unique_ptr<lease::Store>> BuildKubeStore(const Config& config, kube::Client* client);
 std::unique_ptr<LabelPublisher> BuildLabelPublisher(const Config& config, kube::Client* client);
 
+// Peer addresses of the members that the configuration names.
+std::map<election::Name, std::string> ConfiguredPeers(const Config& config);
 DriverOptions BuildDriverOptions(const Config& config, const std::string& incarnation);
 EngineDeadlines BuildDeadlines(const Config& config);
 

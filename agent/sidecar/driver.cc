@@ -411,6 +411,16 @@ void Driver::OnPromise(const election::PromiseAsked& asked,
   if (promises_.Open(asked.from, asked.ask, refusal, deadline, std::move(done))) Handle(asked);
 }
 
+// The settings are ours to give, as at the start; whom they name matters while a cluster is founded.
+void Driver::SetConfigured(const std::map<election::Name, std::string>& configured) {
+  auto settings = std::make_shared<election::Settings>(*state_.set);
+  settings->expected.clear();
+  for (const auto& [name, address] : configured) settings->expected.push_back(name);
+  state_.set = std::move(settings);
+  peers_.Configure(configured, state_);
+  Handle(election::Tick{});
+}
+
 // ---- the view ----
 
 void Driver::PublishView() {

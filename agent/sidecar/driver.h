@@ -82,6 +82,8 @@ class Driver : public FenceSink {
 
   // Called for `reload`; empty: the engine's parameters only. Gives "" or what is wrong.
   void SetReload(std::function<std::string()> reload) { reload_ = std::move(reload); }
+  // Other members that the configuration names from now on: their peer addresses by name.
+  void SetConfigured(const std::map<election::Name, std::string>& configured);
   EngineRunner& engine_runner() { return engine_; }
   Journal& journal() { return journal_; }
   ViewBoard& board() { return board_; }

@@ -83,6 +83,12 @@ void PeerHub::Learn(const election::State& state) {
   link_->Keep(addresses);
 }
 
+void PeerHub::Configure(std::map<Name, std::string> configured, const election::State& state) {
+  options_.configured = std::move(configured);
+  self_.clear();  // nothing is learned
+  Learn(state);
+}
+
 void PeerHub::Heard(const PeerReport& report) {
   const auto found = members_.find(report.name);
   if (found != members_.end()) found->second.heard = loop_->Now();

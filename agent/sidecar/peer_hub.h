@@ -44,6 +44,8 @@ class PeerHub {
   void Stop();
   // Takes the addresses out of what the core knows. Call when the record or the peers changed; cheap.
   void Learn(const election::State& state);
+  // Other members that the configuration names.
+  void Configure(std::map<election::Name, std::string> configured, const election::State& state);
   // A report of `name` came in.
   void Heard(const election::PeerReport& report);
 
@@ -69,7 +71,7 @@ class PeerHub {
 
   Loop* const loop_;
   PeerLink* const link_;
-  const Options options_;
+  Options options_;
   const Sink sink_;
   metrics::AgentInstruments* const instruments_;
   election::Name self_;

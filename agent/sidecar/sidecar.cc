@@ -335,6 +335,7 @@ std::string Sidecar::Reload() {
   tags.priority = config_.settings.self.priority;
   tags.no_failover = config_.settings.self.no_failover;
   driver_->Handle(tags);
+  driver_->SetConfigured(ConfiguredPeers(config_));
   if (before.settings.durability != config_.settings.durability && driver_->state().lead) {
     election::AdminAsked asked;
     asked.id = "reload-" + nonce_ + "-" + std::to_string(reloads_);

@@ -126,6 +126,35 @@ class Admin(ClusterCase):
         self.finish(load)
         del target.overrides["postgresql/parameters"]
 
+    def test_a_changed_file_is_taken_without_a_word(self):
+        """As in a pod, where files are swapped and nobody is signalled: the refused one changes nothing, the corrected one does. And
+        members are named and taken out so: a chart that scales does just that."""
+        load, target = self.start_load(), self.standby()
+        configured = target.config()["members"]
+        further = {"name": "z", "peer": f"127.0.0.1:{self.c.ports.take()}"}
+
+        def shown():
+            return "z" in [m["name"] for m in (target.status() or {}).get("members", [])]
+        target.overrides.update({"members": [*configured, further], "tags/priority": 5000})
+        target.write_config()
+        self.c.wait("the file is refused", lambda: "tags.priority" in self.changes(target), BOUND)
+        self.assertFalse(shown())
+        target.overrides["tags/priority"] = 99
+        target.write_config()
+        self.c.wait("the corrected file is in force", shown, BOUND)
+        self.assertRegex(self.changes(target), r"members: [^\n]*in effect")
+        self.assertNotRegex(self.changes(target), r"members: [^\n]*needs a restart")
+        del target.overrides["members"], target.overrides["tags/priority"]
+        target.write_config()
+        self.c.wait("nobody is waited for that is not there", lambda: not shown(), BOUND)
+        self.finish(load)
+
+    @staticmethod
+    def changes(member):
+        with open(member.agent_log, encoding="utf-8", errors="replace") as f:
+            return "".join(json.loads(line)["msg"] + json.loads(line).get("error", {}).get("message", "") + "\n"
+                           for line in f if line.startswith('{"ts"') and '"action":"config.change"' in line)
+
     def show(self, member, name):
         try:
             return member.superuser(f"SHOW {name}")

@@ -277,10 +277,24 @@ TEST(Config, AReloadTellsWhatChangedAndTakesOnlyWhatMayChange) {
   EXPECT_EQ(now.log_level, LogLevel::kDebug);
   EXPECT_EQ(now.postgresql.parameters.size(), 2u);
   EXPECT_EQ(now.postgresql.parameters.at("work_mem"), "9MB");
+  EXPECT_EQ(now.members, before.config.members);
   // A parameter that was taken out is gone, too.
   const Config back = ApplyReload(now, before.config);
   EXPECT_EQ(back.postgresql.parameters.size(), 1u);
   EXPECT_TRUE(Compare(back, before.config).empty());
+}
+
+TEST(Config, MembersAreReloaded) {
+  const LoadedConfig before = Load(kGood);
+  std::string text = kGood;
+  const std::string b = "  - {name: b, peer: \"127.0.0.1:7410\"}\n";
+  text.replace(text.find(b), b.size(), "  - {name: c, peer: \"127.0.0.1:7420\", http: \"127.0.0.1:7421\"}\n");
+  const LoadedConfig after = Load(text);
+  ASSERT_TRUE(after.ok()) << after.Problems();
+  EXPECT_FALSE(Compare(before.config, after.config).needs_restart());
+  const Config now = ApplyReload(before.config, after.config);
+  EXPECT_EQ(now.members, (std::vector<ExpectedMember>{{"c", "127.0.0.1:7420", "127.0.0.1:7421"}}));
+  EXPECT_EQ(now.settings.expected, std::vector<std::string>{"c"});
 }
 
 TEST(Config, FilesMayBeSymlinksAndMissingOnesAreNamed) {
