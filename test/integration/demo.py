@@ -145,7 +145,7 @@ def introduce(cluster):
         out(f"  {i}. {what}\n       {bold(how)}")
 
 
-def write_pids(cluster):
+def write_pids(cluster, what="postmaster"):
     """Files with the PIDs of the present primary, so that the commands above can be pasted."""
     folder = os.path.join(cluster.scratch.path, "pids")
     os.makedirs(folder, exist_ok=True)
@@ -153,9 +153,9 @@ def write_pids(cluster):
     facts = {}
     for m in cluster.members:
         if m.running():
-            facts[f"{m.name}-postmaster"], facts[f"{m.name}-agent"], facts[f"{m.name}-shim"] = m.postmaster_pid(), m.agent.pid, m.shim.pid
+            facts[f"{m.name}-{what}"], facts[f"{m.name}-agent"], facts[f"{m.name}-shim"] = m.postmaster_pid(), m.agent.pid, m.shim.pid
             if m is primary:
-                facts["primary-postmaster"], facts["primary-agent"] = m.postmaster_pid(), m.agent.pid
+                facts[f"primary-{what}"], facts["primary-agent"] = m.postmaster_pid(), m.agent.pid
     for name, pid in facts.items():
         if pid:
             with open(os.path.join(folder, name + ".new"), "w", encoding="utf-8") as f:
@@ -163,7 +163,7 @@ def write_pids(cluster):
             os.rename(os.path.join(folder, name + ".new"), os.path.join(folder, name))
 
 
-def live(cluster, load, seconds):
+def live(cluster, load, seconds, what="postmaster"):
     """Until Ctrl-C: one line that tells the present state, a new line at each change."""
     last, end = None, time.monotonic() + seconds if seconds else None
     told_outage = procs.now_ns()
@@ -177,15 +177,14 @@ def live(cluster, load, seconds):
             if m.agent and not m.agent.running():
                 out(f"  {time.strftime('%H:%M:%S')} {m.name}: its agent is gone: starting it again")
                 m.start_agent()
-        write_pids(cluster)
-        parts, leader = [], None
+        write_pids(cluster, what)
+        parts = []
         for m in cluster.members:
             s = m.status(0.7)
             if not s:
                 parts.append(f"{m.name} no answer")
                 continue
             db = s.get("database") or {}
-            leader = s.get("leader") or leader
             parts.append(f"{m.name} {s.get('role')}" + (f" ({db.get('activity')})" if db.get("activity") else "")
                          + ("" if db.get("state") == "running" else f" [database {db.get('state')}]"))
         line = ", ".join(parts)

@@ -1,139 +1,109 @@
 #!/usr/bin/python3
 """./dev demo redis: three members of Redis on this machine, to look at and to break.
 
-Starts three redis-servers, each with its shim and its agent, in a scratch folder on free ports; Ctrl-C stops and removes
-everything. --tour breaks them one way after the other while writers count what was acknowledged (each write is confirmed by a
-replica: WAIT 1) and a prober asks every member all the time whether it is a primary.
+Starts three redis-servers, each with its shim and its agent, in a scratch folder on free ports; shows what there is and what to
+try; Ctrl-C stops and removes everything. --tour breaks them one way after the other while writers count what was acknowledged
+(each write is confirmed by a replica, WAIT 1) and a prober asks every member all the time whether it is a primary.
 """
 import argparse
 import json
 import os
-import signal
 import sys
 import time
 
 import procs
-from demo import Progress, bold, cluster_activity, dim, introduce_command, out, paint, status_text
+from demo import Progress, bold, cluster_activity, dim, introduce_command, live, out, paint, status_text, write_pids
 from harness import Failure
-from procs import now_ns
-from redis_harness import APP, PASSWORD, Prober, RedisCluster
+from redis_harness import APP, PASSWORD, REDIS_BIN, RedisCluster
+from redis_load import Prober
+from redis_tour import RedisTour
+
+# How the data are kept, as redis.parameters say it.
+KEEP = {"rdb": {}, "aof": {"save": "", "appendonly": "yes"}, "none": {"save": "", "appendonly": "no"}}
 
 
 def parse(argv):
     p = argparse.ArgumentParser(prog="./dev demo redis", description=__doc__.split("\n\n", 1)[1],
                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--tour", action="store_true", help="switchover, crash, hang, node death, agent freeze; then end")
+    p.add_argument("--tour", action="store_true", help="crash, hang, agent freeze, node death, switchover, return; then end")
     p.add_argument("--json", metavar="FILE", help="with --tour: write the results as a JSON array")
+    p.add_argument("--members", type=int, default=3, metavar="N", help="1 to 7 (default 3)")
     p.add_argument("--profile", choices=("default", "fast"), default="default", help="timing: lease of 8 s or of 2.2 s")
+    p.add_argument("--persistence", choices=tuple(KEEP), default="rdb", help="files of the servers (default rdb: now and then)")
     p.add_argument("--keep", action="store_true", help="leave the folder with data and logs at the end")
     p.add_argument("--build", metavar="DIR", help=argparse.SUPPRESS)
     p.add_argument("--seconds", type=float, help=argparse.SUPPRESS)  # for tests: end by itself
     o = p.parse_args(argv)
+    if not 1 <= o.members <= 7:
+        p.error("--members: 1 to 7")
     if o.json and not o.tour:
         p.error("--json goes with --tour")
     return o
 
 
 def introduce(cluster):
-    command = introduce_command(cluster)
+    """Connections and things to try."""
+    c = cluster
+    command = introduce_command(c)
+    primary = c.primary() or c.members[0]
+    client = f"redis-cli --user {APP} --pass {PASSWORD} --no-auth-warning"
     out()
     out(bold("Connect"))
-    for m in cluster.members:
-        out(f"  {m.name}: redis-cli -p {m.pg_port} --user {APP} --pass {PASSWORD}   HTTP http://127.0.0.1:{m.http_port}/status   logs {m.home}/")
+    for m in c.members:
+        out(f"  {m.name}: {client} -p {m.pg_port}   HTTP http://127.0.0.1:{m.http_port}/status   logs {m.home}/")
+    out(f"  where is the primary, for clients that know Sentinel:  redis-cli -p {primary.sentinel_port} sentinel get-master-addr-by-name {c.name}")
     out()
     out(bold("Try, in another terminal"))
     out(f"  alias mainstay={command}")
-    primary = cluster.primary() or cluster.members[0]
-    for i, (what, how) in enumerate((
-            ("watch it", "mainstay status --watch"),
-            ("kill the primary's server", f"kill -9 {primary.server_pid()}"),
-            ("change the primary as planned", "mainstay switchover --yes"),
-            ("ask why", "mainstay why")), 1):
+    pids = os.path.join(c.scratch.path, "pids")
+    tries = [
+        ("watch it", "mainstay status --watch"),
+        ("write something", f"{client} -p {primary.pg_port} set greeting hello"),
+        ("kill the primary's server", f"kill -9 $(cat {pids}/primary-server)"),
+        ("freeze the primary's agent: the shim ends the server's reign without it (later: kill -CONT)", f"kill -STOP $(cat {pids}/primary-agent)"),
+        ("change the primary as planned: nothing is lost, nothing is copied again", "mainstay switchover --yes"),
+        ("no automatic failover for a while", "mainstay pause --yes; mainstay status; mainstay resume --yes"),
+        ("ask why", "mainstay why"),
+        ("throw a replica's data away and let it be copied again",
+         f"mainstay reinit {next((m.name for m in c.members if m is not primary), primary.name)} --yes"),
+    ]
+    for i, (what, how) in enumerate(tries if len(c.members) > 1 else tries[:3] + tries[6:7], 1):
         out(f"  {i}. {what}\n       {bold(how)}")
 
 
-def live(cluster, seconds):
-    last, end = None, time.monotonic() + seconds if seconds else None
+def tour(cluster, load, o):
+    prober, results, failed = Prober(cluster).start(), [], False
+    t = RedisTour(cluster, load, prober)
     out()
-    out(dim("Ctrl-C stops and removes everything. Live:"))
-    while end is None or time.monotonic() < end:
-        parts = []
-        for m in cluster.members:
-            s = m.status(0.7) or {}
-            db = s.get("database") or {}
-            parts.append(f"{m.name} {s.get('role', 'no answer')}" + (f" ({db.get('activity')})" if db.get("activity") else ""))
-        line = ", ".join(parts)
-        if line != last:
-            out(f"  {time.strftime('%H:%M:%S')} {line}")
-            last = line
-        time.sleep(0.5)
-
-
-def steps(cluster):
-    """(name, what happens, does it and gives what undoes it)"""
-    def switchover(p):
-        p.ctl("switchover")
-
-    def crash(p):
-        p.kill_server()
-
-    def hang(p):
-        pid = p.server_pid()
-        os.kill(pid, signal.SIGSTOP)
-        return lambda: procs.send([pid] if p.server_pid() == pid else [], signal.SIGCONT)
-
-    def death(p):
-        p.kill_all()
-        return p.start
-
-    def freeze(p):
-        pid = p.agent.pid
-        procs.send([pid], signal.SIGSTOP)
-        return lambda: procs.send([pid], signal.SIGCONT)
-    return (("switchover", "as planned", switchover), ("crash", "kill -9 of the server", crash), ("hang", "SIGSTOP of the server", hang),
-            ("node-death", "agent, shim and server at once", death), ("agent-freeze", "SIGSTOP of the agent", freeze))
-
-
-def tour(cluster, o):
-    load, prober, results, failed = cluster.load(wait=1).start(), Prober(cluster).start(), [], False
-    out()
-    out(bold(f"{'step':13} {'gap':>8} {'acked':>7} {'full resyncs':>13}  primary"))
-    for name, title, act in steps(cluster):
-        old = cluster.wait_ready(60)
-        time.sleep(1)
-        before, full, since = load.acknowledged(), cluster.full_resyncs(), now_ns()
-        with Progress(f"{name}: {title}"):
-            undo = act(old)
-            new = cluster.wait_primary(60, other_than=old)
-            load.wait_acked(since, 5, 60, new.name)
-            gap = load.gap(since)
-            if undo:
-                undo()
-            cluster.wait_ready(60, cluster.members)
-        r = {"step": name, "gap_s": round(gap, 3), "acknowledged": load.acknowledged() - before,
-             "full_resyncs": max(0, cluster.full_resyncs() - full), "primary": new.name}
-        results.append(r)
-        out(f"{name:13} {gap:7.3f}s {r['acknowledged']:7d} {r['full_resyncs']:13d}  {bold(new.name)}")
+    out(bold(f"{'step':13} {'outage':>9} {'acked':>7} {'lost':>5} {'overlap':>8} {'copies':>7}  primary"))
+    for name, title, run in t.steps():
+        with Progress(f"{name}: {title}", lambda: f"({load.acknowledged()} writes acknowledged)"):
+            result = t.step(name, run)
+        results.append(result)
+        failed = failed or result["lost"] > 0 or result["overlap_ms"] > 0
+        out(f"{name:13} {result['outage_s']:8.3f}s {result['acknowledged']:7d} {result['lost']:5d} {result['overlap_ms']:6.0f}ms "
+            f"{result['full_resyncs']:7d}  {bold(result['primary'])} (epoch {result['epoch']})")
+        out(dim(f"              {result['why']}"))
+        if o.json:
+            with open(o.json + ".new", "w", encoding="utf-8") as f:
+                json.dump(results, f, indent=1)
+                f.write("\n")
+            os.rename(o.json + ".new", o.json)
     load.stop()
     prober.stop()
-    with Progress("comparing all acknowledged keys with all members"):
+    with Progress("comparing all acknowledged writes with all members"):
         lost = cluster.check(load, allow_loss=True)
     both = prober.both()
-    failed = lost > 0 or bool(both)
-    results.append({"step": "all", "acknowledged": load.acknowledged(), "lost": lost, "two_primaries_ms": sum(b[2] for b in both)})
-    if o.json:
-        with open(o.json, "w", encoding="utf-8") as f:
-            json.dump(results, f, indent=1)
-            f.write("\n")
     out()
-    out(f"{load.acknowledged()} writes acknowledged, {lost} lost; two primaries at the same time: {'never seen' if not both else both}.")
-    return 1 if failed else 0
+    out(f"{load.acknowledged()} writes acknowledged, {lost} lost, on {len(cluster.members)} members compared key by key; two primaries at the "
+        f"same time: {'never seen' if not both else both}. (copies: full resyncs)")
+    return 1 if failed or lost or both else 0
 
 
 def run(o):
-    cluster, code, began = RedisCluster(3, profile=o.profile, build=o.build), 0, time.monotonic()
+    cluster, code, began = RedisCluster(o.members, profile=o.profile, parameters=KEEP[o.persistence], build=o.build), 0, time.monotonic()
     try:
-        out(f"3 members of Redis, profile {o.profile}, in {cluster.scratch.path}")
+        out(f"{o.members} members of Redis ({REDIS_BIN}), profile {o.profile}, persistence {o.persistence}, in {cluster.scratch.path}")
         if o.keep:
             cluster.keep()
         cluster.start()
@@ -141,11 +111,13 @@ def run(o):
             cluster.wait_ready(180)
         out(f"ready after {time.monotonic() - began:.0f} s\n")
         out(status_text(cluster))
+        load = cluster.load(pause=0.004 if o.tour else 0.02, wait=1 if o.members > 1 else None).start()
         if o.tour:
-            code = tour(cluster, o)
+            code = tour(cluster, load, o)
         else:
+            write_pids(cluster, "server")
             introduce(cluster)
-            live(cluster, o.seconds)
+            live(cluster, load, o.seconds, "server")
     except (KeyboardInterrupt, procs.Interrupted):
         out("\nstopping")
     except Failure as e:
@@ -155,6 +127,8 @@ def run(o):
     finally:
         with Progress("stopping everything"):
             cluster.close()
+    if o.keep:
+        out(f"data and logs are in {cluster.scratch.path}")
     return code
 
 

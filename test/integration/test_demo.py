@@ -12,7 +12,7 @@ import unittest
 
 import procs
 
-DEMO = os.path.join(os.path.dirname(os.path.abspath(__file__)), "demo.py")
+HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def started_by(path):
@@ -29,16 +29,20 @@ def started_by(path):
 
 
 class Demo(unittest.TestCase):
+    PROGRAM = os.path.join(HERE, "demo.py")
+    STEPS = ["crash", "agent_freeze", "node_death", "switchover", "return"]
+    CONNECT = "postgresql://"
+
     def test_tour(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "tour.json")
-            run = subprocess.run(["/usr/bin/python3", DEMO, "--tour", "--profile", "fast", "--json", path], stdout=subprocess.PIPE,
+            run = subprocess.run(["/usr/bin/python3", self.PROGRAM, "--tour", "--profile", "fast", "--json", path], stdout=subprocess.PIPE,
                                  text=True, timeout=200, check=False)
             sys.stderr.write(run.stdout)
             self.assertEqual(run.returncode, 0)
             with open(path, encoding="utf-8") as f:
                 steps = json.load(f)
-        self.assertEqual([s["step"] for s in steps], ["crash", "agent_freeze", "node_death", "switchover", "return"])
+        self.assertEqual([s["step"] for s in steps], self.STEPS)
         for s in steps:
             self.assertEqual((s["lost"], s["overlap_ms"]), (0, 0), s)
             self.assertGreater(s["acknowledged"], 20)
@@ -50,7 +54,7 @@ class Demo(unittest.TestCase):
         self.assertEqual(started_by(scratch), [])
 
     def interrupted(self, sig):
-        demo = subprocess.Popen(["/usr/bin/python3", DEMO, "--profile", "fast"], stdout=subprocess.PIPE, text=True, start_new_session=True)
+        demo = subprocess.Popen(["/usr/bin/python3", self.PROGRAM, "--profile", "fast"], stdout=subprocess.PIPE, text=True, start_new_session=True)
         text, scratch = "", None
         for line in demo.stdout:
             text += line
@@ -59,7 +63,7 @@ class Demo(unittest.TestCase):
             if "Ctrl-C stops" in line:
                 break
         self.assertIn("Try, in another terminal", text)
-        self.assertIn("postgresql://", text)
+        self.assertIn(self.CONNECT, text)
         self.assertGreater(len(started_by(scratch)), 9)
         time.sleep(1)
         demo.send_signal(sig)
