@@ -1,8 +1,8 @@
 """A Redis cluster in which each member has a network of its own, so that one can be cut off with clients at its side.
 
     c = NetCluster(3, profile="fast"); c.start(); c.wait_ready()
-    with c.isolated(c.primary()): ...      # from members and lock; clients inside go on
-    c.cut_network(m), c.cut_lock(m), c.mend(m)
+    c.cut_network(m); c.cut_lock(m); ...    # clients inside m.inside() go on
+    c.mend(m)
 
 Each member is a network namespace behind one switch (another namespace). A process holds each of them, and all go with the test:
 nothing is left in /run/netns. The lock is a directory; a member that is cut off from it may not enter its own way to it.
@@ -12,8 +12,10 @@ import contextlib
 import ctypes
 import os
 import subprocess
+import time
 
 import procs
+from harness import Failure
 from pki import Authority, Secret
 from redis_harness import RedisCluster, RedisMember
 
@@ -50,17 +52,49 @@ def ip(pid, *words):
     subprocess.run(["nsenter", f"--net=/proc/{pid}/ns/net", "--", "ip", *words], check=True, capture_output=True, timeout=20)
 
 
+class Switch:
+    """Networks for members, joined by one bridge; network n has the address 10.77.0.n."""
+    def __init__(self, scratch):
+        self.scratch, self.ports = scratch, {}
+        self.pid = self._hold("switch")
+        ip(self.pid, "link", "add", "sw", "type", "bridge")
+        ip(self.pid, "link", "set", "sw", "up")
+
+    def _hold(self, name):
+        """PID of a process that holds a network."""
+        p = procs.Proc(f"{name}/network", ["/usr/bin/unshare", "--net", "--", "/usr/bin/sleep", "infinity"],
+                       os.path.join(self.scratch.path, f"network-{name}.log"), scratch=self.scratch)
+        mine, end = os.readlink("/proc/self/ns/net"), time.monotonic() + 20
+        while os.readlink(f"/proc/{p.pid}/ns/net") == mine:
+            if time.monotonic() > end:
+                raise Failure(f"no network for {name}")
+            time.sleep(0.01)
+        return p.pid
+
+    def join(self, name):
+        """(PID that holds the new network, its address)"""
+        n = len(self.ports) + 1
+        self.ports[name] = f"p{n}"
+        pid, address = self._hold(name), f"10.77.0.{n}"
+        ip(self.pid, "link", "add", f"p{n}", "type", "veth", "peer", "name", "eth0", "netns", str(pid))
+        ip(self.pid, "link", "set", f"p{n}", "master", "sw", "up")
+        for words in (("link", "set", "lo", "up"), ("addr", "add", f"{address}/24", "dev", "eth0"), ("link", "set", "eth0", "up")):
+            ip(pid, *words)
+        return pid, address
+
+    def cut(self, name):
+        """It does not forward any more to and from there: nobody is told."""
+        ip(self.pid, "link", "set", self.ports[name], "nomaster")
+
+    def mend(self, name):
+        ip(self.pid, "link", "set", self.ports[name], "master", "sw")
+
+
 class NetMember(RedisMember):
     def _make_folders(self):
         super()._make_folders()
         c = self.cluster
-        self.address = f"10.77.0.{len(c.members) + 1}"
-        self.port_name = f"p{len(c.members)}"  # of the switch
-        self.holder = c.holder(self.name)
-        ip(c.switch, "link", "add", self.port_name, "type", "veth", "peer", "name", "eth0", "netns", str(self.holder))
-        ip(c.switch, "link", "set", self.port_name, "master", "sw", "up")
-        for words in (("link", "set", "lo", "up"), ("addr", "add", f"{self.address}/24", "dev", "eth0"), ("link", "set", "eth0", "up")):
-            ip(self.holder, *words)
+        self.holder, self.address = c.switch.join(self.name)
         self.gate = os.path.join(self.home, "gate")
         os.mkdir(self.gate, 0o700)
         c.own(self.gate)
@@ -107,40 +141,19 @@ class NetCluster(RedisCluster):
     MEMBER = NetMember
 
     def __init__(self, n=3, **options):
-        self._n, self.members, self.switch = n, [], None
         super().__init__(0, **options)
         self.authority = Authority(os.path.join(self.scratch.path, "authority"), "authority")
-        self.switch = self.holder("switch")
-        ip(self.switch, "link", "add", "sw", "type", "bridge")
-        ip(self.switch, "link", "set", "sw", "up")
+        self.switch = Switch(self.scratch)
         for i in range(n):
             self.members.append(self.MEMBER(self, chr(ord("a") + i)))
 
-    def holder(self, name):
-        """PID of a process that holds a network."""
-        p = procs.Proc(f"{name}/network", ["/usr/bin/unshare", "--net", "--", "/usr/bin/sleep", "infinity"],
-                       os.path.join(self.scratch.path, f"network-{name}.log"), scratch=self.scratch)
-        mine = os.readlink("/proc/self/ns/net")
-        self.wait(f"the network of {name}", lambda: os.readlink(f"/proc/{p.pid}/ns/net") != mine, 20, 0.01)
-        return p.pid
-
     # ---- faults ----
     def cut_network(self, member):
-        """As a switch that does not forward any more: nobody is told."""
-        ip(self.switch, "link", "set", member.port_name, "nomaster")
+        self.switch.cut(member.name)
 
     def cut_lock(self, member):
         os.chmod(member.gate, 0)
 
     def mend(self, member):
         os.chmod(member.gate, 0o700)
-        ip(self.switch, "link", "set", member.port_name, "master", "sw")
-
-    @contextlib.contextmanager
-    def isolated(self, member):
-        self.cut_lock(member)
-        self.cut_network(member)
-        try:
-            yield
-        finally:
-            self.mend(member)
+        self.switch.mend(member.name)
