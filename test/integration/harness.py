@@ -208,7 +208,20 @@ class Member:
         for p in (self.agent, self.shim):
             p.popen.wait(10)
 
+    def freeze_agent(self):
+        """SIGSTOP, but not in the moment in which it has the lock's directory locked: a stopped process would keep everybody out of a
+        lock in a directory, which nothing else than such a lock can do."""
+        inode = os.stat(self.cluster.lock_dir).st_ino
+        for _ in range(500):
+            self.agent.pause()
+            if not procs.holds_flock(self.agent.pid, inode):
+                return
+            self.agent.resume()
+            time.sleep(0.003)
+        raise Failure(f"the agent of {self.name} never lets the lock's directory go")
+
     def pause_all(self):
+        self.freeze_agent()
         for _ in range(2):  # twice: what was forked meanwhile
             procs.send(self.all_pids(), signal.SIGSTOP)
 

@@ -76,6 +76,12 @@ def send(pids, sig):
             pass
 
 
+def holds_flock(pid, inode):
+    """flock(2) of that file; asked of a process that is stopped."""
+    with open("/proc/locks", encoding="ascii") as f:
+        return any(w[1] == "FLOCK" and int(w[4]) == pid and int(w[5].rsplit(":", 1)[1]) == inode for w in map(str.split, f) if w[1] != "->")
+
+
 def rss_kib(pid):
     try:
         with open(f"/proc/{pid}/status") as f:

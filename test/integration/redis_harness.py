@@ -12,7 +12,7 @@ import signal
 
 import procs
 from harness import Cluster, Failure, Member
-from redis_load import APP, PASSWORD, RedisLoad, Resp, RespError
+from redis_load import APP, PASSWORD, RedisLoad, Resp, RespError, leave
 
 REDIS_BIN = os.environ.get("MAINSTAY_REDIS_BIN", "/usr/bin")
 
@@ -92,15 +92,15 @@ class RedisMember(Member):
 
     def info(self, section="replication", timeout=2.0):
         """{} when it does not answer."""
+        r = None
         try:
             with self.inside():
-                r = Resp(self.pg_port, user=None, timeout=timeout)
-            r("AUTH", "watch", PASSWORD)
-            out = r.info(section)
-            r.close()
-            return out
+                r = Resp(self.pg_port, "watch", PASSWORD, timeout)
+            return r.info(section)
         except (OSError, RespError):
             return {}
+        finally:
+            leave(r)
 
     def accepts_writes(self):
         return self.info().get("role") == "master"

@@ -33,8 +33,12 @@ class Resp:
         self.sock = socket.create_connection(("127.0.0.1", port), timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.file = self.sock.makefile("rb")
-        if user:
-            self("AUTH", user, password)
+        try:
+            if user:
+                self("AUTH", user, password)
+        except (OSError, RespError):
+            self.close()
+            raise
 
     def send(self, *words):
         parts = [b"*%d\r\n" % len(words)]

@@ -18,11 +18,13 @@ class Frozen(RedisCase):
         say(f"{self.id()}: gap {load.gap(since):.3f} s")
         return new
 
-    def freeze(self, pids):
+    def freeze(self, pids, agent=False):
         """Stops them until another member leads and takes writes, then lets them go on."""
         load, old = self.start_load(wait=1), self.c.primary()
         self.beside(old)
         since, pids = now_ns(), pids(old)
+        if agent:
+            old.freeze_agent()
         procs.send(pids, signal.SIGSTOP)
         try:
             self.replaced(load, old, since)
@@ -39,14 +41,14 @@ class Frozen(RedisCase):
 
     def test_agent(self):
         """The shim ends the server at the deadline without it."""
-        self.ended_with_its_reign(*self.freeze(lambda m: [m.agent.pid]))
+        self.ended_with_its_reign(*self.freeze(lambda m: [m.agent.pid], agent=True))
 
     def test_shim(self):
         """Nobody could end this server now: its agent gives the lock up, and the server goes on as a replica."""
         self.ended_with_its_reign(*self.freeze(lambda m: m.shim_pids()))
 
     def test_server_and_agent(self):
-        self.ended_with_its_reign(*self.freeze(lambda m: [m.agent.pid, m.server_pid()]))
+        self.ended_with_its_reign(*self.freeze(lambda m: [m.agent.pid, m.server_pid()], agent=True))
 
     def test_all(self):
         """The whole machine, past every deadline: what wakes up is a primary for the moment that the kill needs (docs/REDIS.md says
@@ -55,8 +57,7 @@ class Frozen(RedisCase):
         load, old = self.start_load(wait=1), self.c.primary()
         self.beside(old, wait=1)
         since, pids = now_ns(), old.all_pids()
-        for _ in range(2):
-            procs.send(pids, signal.SIGSTOP)
+        old.pause_all()
         try:
             self.replaced(load, old, since)
             time.sleep(1)
@@ -88,7 +89,10 @@ class FrozenReplica(RedisCase):
         frozen, other = self.others(old)
         pid = frozen.server_pid()
         procs.send([pid], signal.SIGSTOP)
-        self.assertTrue(load.wait_acked(now_ns(), 200, BOUND))
+        for i in range(400):  # more than sockets hold
+            old.ask("SET", f"much:{i}", "x" * 100_000)
+        self.c.wait("the other has it", lambda: other.ask("EXISTS", "much:399"), BOUND)
+        self.assertTrue(load.wait_acked(now_ns(), 20, BOUND))
         return load, old, frozen, other, pid
 
     def test_it_is_not_picked(self):

@@ -204,7 +204,7 @@ class Script(Full):
         """The agent is gone, and the server hears nobody: it is killed at the deadline, another one leads."""
         load, old = self.start_load(wait=1), self.c.primary()
         session, pid, since = self.run_script(old, 10_000_000_000), old.server_pid(), now_ns()
-        old.agent.pause()
+        old.freeze_agent()
         try:
             new = self.c.wait_primary(BOUND, other_than=old)
             self.assertTrue(load.wait_acked(since, 5, BOUND, new.name), self.c.describe())

@@ -83,9 +83,8 @@ class Steps(RedisCase):
 
     @staticmethod
     def stop_agent(m):
-        pid = m.agent.pid
-        procs.send([pid], signal.SIGSTOP)
-        return lambda: procs.send([pid], signal.SIGCONT)
+        m.freeze_agent()
+        return m.agent.resume
 
     @staticmethod
     def kill_all(m):

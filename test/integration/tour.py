@@ -98,7 +98,7 @@ class Tour:
         self.writes_again()
 
     def agent_freeze(self, old):
-        old.agent.pause()
+        old.freeze_agent()
         try:
             self.say("waiting until the frozen primary is fenced and replaced")
             new = self.c.wait_primary(BOUND, other_than=old)

@@ -93,12 +93,13 @@ absl::StatusOr<LogEnd> RedisEngine::Stop(MonoTime deadline) {
 absl::Status RedisEngine::Kill(MonoTime deadline) {
   BeginOperation();
   control_.Close();
-  const absl::StatusOr<shim::State> state = shim_.GetState(deadline);
-  if (state.ok() && state->running() && LoadHeld().ok()) {
-    const absl::Status fenced = Fence(std::min(deadline, BootClock().Now() + milliseconds(300)));
-    if (fenced.ok()) return fenced;
+  // The server is asked first, whether the shim answers or not: a shim that stands still kills nothing, and who
+  // waits for it lets the server write on.
+  absl::Status fenced = LoadHeld();
+  if (fenced.ok()) fenced = Fence(std::min(deadline, BootClock().Now() + milliseconds(300)));
+  if (fenced.ok()) return fenced;
+  if (!absl::IsUnavailable(fenced))
     Log(LogLevel::kWarn, "redis", "it does not give up writing by itself: killing it", {{"error", fenced}});
-  }
   control_.Close();
   probe_.Close();
   return shim_.Kill(deadline);
