@@ -137,6 +137,32 @@ class Aof(RedisCase):
         for load in (first, second):
             self.c.check(load, BOUND, self.c.members)
 
+    def test_r_12570_who_has_most_waits_long(self):
+        """As above, the other way round: the member with more comes first, and still has more after it waited for minutes."""
+        first = self.start_load(wait=2)
+        old = self.c.primary()
+        self.assertTrue(first.wait_acked(count=3000, timeout=BOUND))
+        first.stop()
+        self.load_running = None
+        time.sleep(12)  # noted how far it reaches
+        early, late = self.others(old)
+        early.kill_all()
+        second = self.start_load(wait=1)
+        self.assertTrue(second.wait_acked(count=3000, timeout=BOUND))
+        second.stop()
+        self.load_running = None
+        time.sleep(12)  # noted how far it reaches
+        for m in (old, late):
+            m.kill_all()
+        late.start()
+        time.sleep(70)
+        self.assertFalse(late.accepts_writes())
+        early.start()
+        time.sleep(5)
+        old.start()
+        for load in (first, second):
+            self.c.check(load, BOUND, self.c.members)
+
     def test_sp_77_all_pods_deleted(self):
         """In good order, all at the same time; with persistence everything is there again."""
         load = self.start_load()
@@ -196,6 +222,7 @@ class AddressReuse(RedisCase):
         with open(self.c.password_file, encoding="utf-8") as f:
             password = f.read()
         load.stop()
+        self.prober.stop()  # it would take the stranger for the old one
         self.load_running = None
         with RedisCluster(1, profile="fast", name="other", parameters=NONE) as other:
             with open(other.password_file, "w", encoding="utf-8") as f:

@@ -128,6 +128,7 @@ class RedisEngine : public Engine {
   void ReadReplica(const Info& info, const Reply& user, election::DbReport* report);
   void KeepFloor(const Info& info);
   void Identify(election::DbReport* report) const;
+  Verdict JudgeSaved(const Info& info) const;  // with what was appended to the file since it was noted
   Verdict Judge(const Info& info) const;
 
   // lifecycle.cc
@@ -151,6 +152,7 @@ class RedisEngine : public Engine {
   uint32_t accepted_starts_ = 0;   // the last start of which a session was had
   election::DbReport last_;        // of the last probe that was answered
   uint64_t floor_seen_ = 0;        // a position, and when it was seen
+  AofMark aof_seen_;
   MonoTime floor_seen_at_;
   bool floor_keys_ = false;
   std::atomic<uint64_t> lost_bytes_{0};

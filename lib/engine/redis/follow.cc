@@ -35,8 +35,10 @@ absl::Status RedisEngine::Commit(const Info& info, const std::function<void(Held
   // The floor alone moves all the time: KeepFloor sees to it.
   Held same = next;
   same.floor = held_.floor;
+  same.aof = held_.aof;
   same.keys = held_.keys;
   if (same == held_) return absl::OkStatus();
+  next.aof = aof_seen_ = MarkAof(options_.data_dir);
   floor_seen_ = next.floor;
   floor_keys_ = next.keys;
   floor_seen_at_ = BootClock().Now();

@@ -30,6 +30,9 @@ absl::StatusOr<Held> Read(const JsonView& view) {
   MAINSTAY_ASSIGN_OR_RETURN(out.reinit, view.Bool("reinit"));
   MAINSTAY_ASSIGN_OR_RETURN(out.keys, view.Bool("keys"));
   MAINSTAY_ASSIGN_OR_RETURN(out.floor, view.Uint("floor", UINT64_MAX));
+  MAINSTAY_ASSIGN_OR_RETURN(out.aof.seq, view.IntOr("aof_seq", 0, INT64_MAX, 0));
+  MAINSTAY_ASSIGN_OR_RETURN(const int64_t aof_size, view.IntOr("aof_size", 0, INT64_MAX, 0));
+  out.aof.size = static_cast<uint64_t>(aof_size);
   MAINSTAY_ASSIGN_OR_RETURN(out.epoch, view.Int("epoch", 0, INT64_MAX));
   MAINSTAY_ASSIGN_OR_RETURN(out.following, view.Int("following", 0, INT64_MAX));
   MAINSTAY_ASSIGN_OR_RETURN(out.reign, view.Int("reign", 0, INT64_MAX));
@@ -59,6 +62,8 @@ std::string EncodeHeld(const Held& held) {
   j["run_id"] = held.run_id;
   j["replids"] = held.replids;
   j["floor"] = held.floor;
+  j["aof_seq"] = held.aof.seq;
+  j["aof_size"] = held.aof.size;
   j["keys"] = held.keys;
   j["epoch"] = held.epoch;
   j["leader"] = held.leader;
@@ -87,7 +92,7 @@ bool AddHistory(Held* held, const std::string& replid) {
   return true;
 }
 
-Verdict JudgeData(const Held& held, const Info& info) {
+Verdict JudgeData(const Held& held, const Info& info, uint64_t grown) {
   Verdict v;
   const ReplicationFacts r = info.replication.value_or(ReplicationFacts{});
   const int64_t keys = info.keys.value_or(0);
@@ -103,9 +108,9 @@ Verdict JudgeData(const Held& held, const Info& info) {
     v.rolled_back = true;  // an RDB file: it tells where in the history it was taken
   } else if (keys > 0 || !held.keys) {
     // An append-only file, or an RDB of a primary that had no replica: it does not say how far it reaches.
-    // What was written there a while before the end is in it.
+    // What was noted a while before the end is in it, and what was appended since.
     v.rolled_back = true;
-    v.position = std::max<uint64_t>(held.floor, 1);
+    v.position = std::max<uint64_t>(held.floor, 1) + grown;
   } else {
     v.empty = true;
   }

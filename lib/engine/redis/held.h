@@ -14,6 +14,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "lib/engine/redis/aof.h"
 #include "lib/engine/redis/info.h"
 
 namespace mainstay::engine::redis {
@@ -28,6 +29,7 @@ struct Held {
   std::string run_id;                // of the process that holds the data as the election knows them
   std::vector<std::string> replids;  // replication ids whose history these data are of, newest last
   uint64_t floor = 0;                // the data reached at least so far (a position) a while before the end
+  AofMark aof;                       // how long the append-only file was then
   bool keys = false;                 // there were keys then
   int64_t epoch = 0;                 // under which they were last opened for writes here
   std::string leader;                // whom the last Follow was told to follow,
@@ -50,8 +52,9 @@ struct Verdict {
   uint64_t position = 0;      // how far they reach; never 0 when there are data
 };
 // Of a process that does not load and whose INFO has all sections. Positions are replication offsets plus
-// one, because a primary that never had a replica stands at offset 0.
-Verdict JudgeData(const Held& held, const Info& info);
+// one, because a primary that never had a replica stands at offset 0. `grown`: of the append-only file since
+// held.aof.
+Verdict JudgeData(const Held& held, const Info& info, uint64_t grown = 0);
 
 inline uint64_t ToPosition(int64_t offset) { return offset < 0 ? 1 : static_cast<uint64_t>(offset) + 1; }
 

@@ -79,7 +79,8 @@ absl::StatusOr<LogEnd> RedisEngine::Stop(MonoTime deadline) {
   // Where it is fenced by an administrator, the process itself shall be gone.
   if (info.ok() && info->replication.has_value()) {
     Held next = held_;
-    next.floor = std::max(next.floor, JudgeData(held_, *info).position);
+    next.floor = std::max(next.floor, JudgeSaved(*info).position);
+    next.aof = MarkAof(options_.data_dir);
     if (absl::Status saved = SaveHeld(next); !saved.ok())
       Log(LogLevel::kWarn, "redis", "the position at the end is not kept", {{"error", saved}});
   }

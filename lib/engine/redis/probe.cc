@@ -47,15 +47,20 @@ void RedisEngine::ProbeStopped(const shim::State& state, DbReport* report) {
   }
   if (!report->empty) {
     report->rolled_back = !held_.unopened;
-    report->offset = std::max<uint64_t>(held_.floor, 1);
+    report->offset = std::max<uint64_t>(held_.floor, 1) + GrownSince(held_.aof, options_.data_dir);
   }
   control_.Close();
   probe_.Close();
   last_ = *report;
 }
 
+Verdict RedisEngine::JudgeSaved(const Info& info) const {
+  const bool same = info.server.has_value() && info.server->run_id == held_.run_id;
+  return JudgeData(held_, info, same ? 0 : GrownSince(held_.aof, options_.data_dir));
+}
+
 Verdict RedisEngine::Judge(const Info& info) const {
-  Verdict v = JudgeData(held_, info);
+  Verdict v = JudgeSaved(info);
   if (info.server.has_value() && !frozen_run_.empty() && info.server->run_id == frozen_run_)
     v.rolled_back = false;  // judged as it is
   return v;
@@ -142,6 +147,7 @@ void RedisEngine::KeepFloor(const Info& info) {
   if (!first && moved) {
     Held next = held_;
     next.floor = floor_seen_;
+    next.aof = aof_seen_;
     next.keys = floor_keys_;
     if (const absl::Status kept = SaveHeld(next); !kept.ok())
       Log(LogLevel::kWarn, "redis", "how far the data reach is not kept", {{"error", kept}});
@@ -149,6 +155,7 @@ void RedisEngine::KeepFloor(const Info& info) {
     return;  // the same moment gets older
   }
   floor_seen_ = at;
+  aof_seen_ = MarkAof(options_.data_dir);
   floor_keys_ = keys;
   floor_seen_at_ = now;
 }
@@ -196,7 +203,8 @@ void RedisEngine::ProbeRunning(const shim::State& state, MonoTime deadline, DbRe
   report->rolled_back = verdict.rolled_back;
   report->before_reign = verdict.before_reign;
   report->offset = verdict.position;
-  if (!report->empty) KeepFloor(*info);
+  // (What a new process loaded does not tell by its offset how far it reaches: the note stays.)
+  if (!report->empty && info->server.has_value() && info->server->run_id == held_.run_id) KeepFloor(*info);
   if (report->empty) {  // of no cluster any more
     report->system_id.clear();
     report->data_nonce.clear();

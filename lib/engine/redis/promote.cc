@@ -70,7 +70,7 @@ absl::StatusOr<LogEnd> RedisEngine::Freeze(const election::Memory& memory, MonoT
   // The promise is durable before the answer.
   MAINSTAY_RETURN_IF_ERROR(SaveMemory(memory));
   MAINSTAY_ASSIGN_OR_RETURN(const Info info, Ready(deadline));
-  const Verdict verdict = JudgeData(held_, info);
+  const Verdict verdict = JudgeSaved(info);
   if (verdict.empty) return LogEnd{};  // the promise stands, but there is nothing that could be used
   frozen_run_ = info.server.has_value() ? info.server->run_id : "";
   return LogEnd{verdict.position, 0, false};

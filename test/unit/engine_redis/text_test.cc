@@ -67,6 +67,7 @@ TEST(Held, ReadsWhatItWrote) {
   held.leader_address = "10.0.0.2:6379";
   held.following = 4;
   held.unopened = held.reinit = true;
+  held.aof = {3, 4096};
   const auto read = DecodeHeld(EncodeHeld(held));
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(*read, held);
@@ -119,6 +120,12 @@ TEST(JudgeData, AnAppendOnlyFileReachesTheFloorAtLeast) {
   EXPECT_FALSE(v.empty);
   EXPECT_TRUE(v.rolled_back);
   EXPECT_EQ(v.position, 700u);
+}
+
+TEST(JudgeData, AnAppendOnlyFileReachesWhatWasAppendedToIt) {
+  EXPECT_EQ(JudgeData(Known(), Server("run2", "random", 0, 5), 31).position, 731u);
+  EXPECT_EQ(JudgeData(Known(), Server("run2", "old", 600, 5), 31).position, 601u) << "a file that tells";
+  EXPECT_EQ(JudgeData(Known(), Server("run2", "random", 0, 0), 31).position, 0u) << "nothing came back";
 }
 
 TEST(JudgeData, NothingCameBack) {
