@@ -256,7 +256,7 @@ def main(argv):
     o = parse(argv)
     procs.unwind_on_signals()
     contenders = [Mainstay("default", o), Mainstay("fast", o), Sentinel(None, o), Sentinel(1000, o)]
-    result = {}
+    result, load = {}, os.getloadavg()[0]
     for a in contenders:
         if not o.contender or any(w in a.name for w in o.contender):
             out(f"== {a.name} (load average {os.getloadavg()[0]:.1f})")
@@ -264,7 +264,7 @@ def main(argv):
     if not o.only or "scrape" in o.only:
         result["scrape"] = measure_scrapes(o)
     if not o.no_write:
-        write(result, {"measured": datetime.date.today().isoformat(), "load": round(os.getloadavg()[0], 1), "redis": version(), "cut": o.cut,
+        write(result, {"measured": datetime.date.today().isoformat(), "load": round(load, 1), "redis": version(), "cut": o.cut,
                        "pause": o.pause, "idle": o.idle})
     else:
         out(json.dumps(result, indent=1))

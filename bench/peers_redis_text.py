@@ -60,7 +60,8 @@ def footprint(result, facts):
 
 def table(data):
     f = data["facts"]
-    text = [BEGIN, "", f"Measured {f['measured']}, load average {f['load']}, Redis {f['redis']} of Debian 12{f.get('note', '')}. Three writers, "
+    busy = " when it began (other work ran beside it: what is set by a time-out holds, what is made of work is an upper bound)" if f["load"] > 3 else ""
+    text = [BEGIN, "", f"Measured {f['measured']}, load average {f['load']}{busy}, Redis {f['redis']} of Debian 12. Three writers, "
             f"{f['pause'] * 1e3:.0f} ms between an answer and the next write; isolation lasts {f['cut']:.0f} s.", ""]
     return "\n".join(text + faults(data["result"]) + restarts(data["result"]) + footprint(data["result"], f) + [END])
 

@@ -44,7 +44,7 @@ class SentinelMember:
         """The file is kept: sentinels write into it whom it follows."""
         path = os.path.join(self.home, "redis.conf")
         if not os.path.exists(path):
-            lines = [f"port {self.pg_port}", "bind 0.0.0.0", f"dir {self.home}", f"replica-announce-ip {self.address}", *self.owner.settings, USERS]
+            lines = [f"port {self.pg_port}", "bind 0.0.0.0", "protected-mode no", f"dir {self.home}", f"replica-announce-ip {self.address}", *self.owner.settings, USERS]
             if replica_of is not None:
                 lines.append(f"replicaof {replica_of.address} {replica_of.pg_port}")
             self._write(path, lines)
@@ -53,7 +53,7 @@ class SentinelMember:
     def start_sentinel(self, primary):
         path = os.path.join(self.home, "sentinel.conf")
         if not os.path.exists(path):
-            lines = [f"port {self.sentinel_port}", "bind 0.0.0.0", f"dir {self.home}", f"sentinel announce-ip {self.address}",
+            lines = [f"port {self.sentinel_port}", "bind 0.0.0.0", "protected-mode no", f"dir {self.home}", f"sentinel announce-ip {self.address}",
                      f"sentinel monitor {NAME} {primary.address} {primary.pg_port} 2"]
             if self.owner.down_after:
                 lines.append(f"sentinel down-after-milliseconds {NAME} {self.owner.down_after}")

@@ -167,6 +167,18 @@ class RedisCluster(Cluster):
     def full_resyncs(self):
         return sum(int(m.info("stats").get("sync_full", 0)) for m in self.members if m.running())
 
+    def sync_counts(self):
+        """{process: full resyncs that it served}, for copies_since."""
+        out = {}
+        for m in self.members:
+            if m.running():
+                out[m.info("server").get("run_id")] = int(m.info("stats").get("sync_full", 0))
+        return out
+
+    def copies_since(self, before):
+        """Members that were copied as a whole since then; a process that died takes its count along."""
+        return sum(count - before.get(run, 0) for run, count in self.sync_counts().items())
+
     def check(self, load, timeout=60, members=None, allow_loss=False):
         """After load.stop(): acknowledged keys that are missing anywhere. Raises unless there is none, or losses are allowed."""
         members = members or [m for m in self.members if m.running()]

@@ -36,7 +36,7 @@ class RedisTour(Tour):
         c, load = self.c, self.load
         old = c.wait_ready(BOUND)
         time.sleep(0.5)
-        mark, copies = load.acknowledged(), c.full_resyncs()
+        mark, copies = load.acknowledged(), c.sync_counts()
         begun, wall = now_ns(), datetime.datetime.utcnow().isoformat()
         run(old)
         until = now_ns()
@@ -48,7 +48,7 @@ class RedisTour(Tour):
         lost = load.lost([m for m in c.members if m.running()], acks)
         return {
             "step": name, "outage_s": round(load.gap(begun, joined), 3), "acknowledged": len(acks), "lost": len(lost),
-            "overlap_ms": round(sum(ms for _, _, ms in self.prober.both(begun)), 1), "full_resyncs": max(0, c.full_resyncs() - copies),
+            "overlap_ms": round(sum(ms for _, _, ms in self.prober.both(begun)), 1), "full_resyncs": c.copies_since(copies),
             "primary": primary.name, "why": self.why(primary, old, wall), "from": old.name, "epoch": (primary.status() or {}).get("epoch"),
             "fault_s": round((until - begun) / 1e9, 3), "joined_s": round((joined - begun) / 1e9, 3), "missing": sorted(lost)[:10],
         }
