@@ -6,12 +6,12 @@ redis-servers each, without persistence, every member in a network of its own; t
 append; they keep their sessions and look for another member when they get an error or no answer for a second), the same prober
 of ROLE, the same comparison of what was acknowledged with what every member has at the end.
 
+  beside       what runs beside a server: RSS, PSS, CPU when nothing happens
   kill         kill -9 of the primary's redis-server; what a container's restart does comes when another one leads
   node_death   redis-server and what is beside it
   isolation    the primary's network (and its way to the lock) is cut for --cut seconds, clients at its side go on
   switchover   SENTINEL FAILOVER, mainstay switchover
   restart      the primary's redis-server is killed and started again at once, without persistence; keys that are left, of 5000
-  beside       what runs beside a server: RSS, PSS, CPU when nothing happens
   scrape       /metrics of the agent beside redis_exporter on one server, by turns
 
   outage: longest time without an acknowledged write (isolation: until the other side takes the first one);
@@ -38,9 +38,9 @@ from redis_scrape import measure_scrapes  # noqa: E402
 from sentinel_set import NAME, SentinelSet, version  # noqa: E402
 
 NONE = {"save": "", "appendonly": "no"}
-BOUND = 180
+BOUND = 400  # Sentinel waits twice its failover-timeout (180 s) after an attempt that failed
 FAULTS = ("kill", "node_death", "isolation", "switchover", "restart")
-PARTS = FAULTS + ("beside", "scrape")
+PARTS = ("beside",) + FAULTS + ("scrape",)
 KEYS = 5000
 
 

@@ -5,8 +5,8 @@
 //   const AofMark mark = MarkAof(data_dir);                     // beside a position that is noted
 //   position + GrownSince(mark, data_dir);                      // what came back reaches so far
 //
-// Redis 7's files only (appendonlydir/NAME.SEQ.incr.aof); none, or an older Redis': no mark, no growth. Thread
-// rules: none. Never waits; what cannot be read counts as nothing.
+// Redis 7's files only (appendonlydir/NAME.SEQ.incr.aof); none, or an older Redis': no mark, no growth.
+// Thread rules: none. Never waits; what cannot be read counts as nothing.
 #ifndef MAINSTAY_LIB_ENGINE_REDIS_AOF_H_
 #define MAINSTAY_LIB_ENGINE_REDIS_AOF_H_
 

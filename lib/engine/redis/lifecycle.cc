@@ -94,8 +94,8 @@ absl::StatusOr<LogEnd> RedisEngine::Stop(MonoTime deadline) {
 absl::Status RedisEngine::Kill(MonoTime deadline) {
   BeginOperation();
   control_.Close();
-  // The server is asked first, whether the shim answers or not: a shim that stands still kills nothing, and who
-  // waits for it lets the server write on.
+  // The server is asked first, whether the shim answers or not: a shim that stands still kills nothing, and
+  // who waits for it lets the server write on.
   absl::Status fenced = LoadHeld();
   if (fenced.ok()) fenced = Fence(std::min(deadline, BootClock().Now() + milliseconds(300)));
   if (fenced.ok()) return fenced;

@@ -169,7 +169,8 @@ absl::Status RedisEngine::Fence(MonoTime deadline) {
   MAINSTAY_RETURN_IF_ERROR(CutClients(deadline));
   // (A shim that does not answer keeps its deadline: it can only end a server that writes no more.)
   if (const absl::Status disarmed = Disarm(deadline); !disarmed.ok())
-    Log(LogLevel::kWarn, "redis", "the shim keeps the deadline of a reign that is over", {{"error", disarmed}});
+    Log(LogLevel::kWarn, "redis", "the shim keeps the deadline of a reign that is over",
+        {{"error", disarmed}});
   return absl::OkStatus();
 }
 
