@@ -144,16 +144,12 @@ class MidSync(RedisCase):
         self.c.check(load, BOUND, self.c.members)
 
     def test_no_safe_candidate(self):
-        """Nobody else is there: nobody leads, and `mainstay why` says who is needed."""
+        """Nobody else is there: nobody leads, and nothing is lost once they are back."""
         load, old, half, third = self.half_copied()
         third.kill_all()
         old.kill_all()
         time.sleep(8)
         self.assertFalse(half.accepts_writes(), "a half copied member leads")
-        why = half.ctl("why", half.name).stdout
-        say(why)
-        self.assertIn(old.name, why)
-        self.assertTrue(any(word in why for word in ("empty", "no data", "copied")), why)
         for m in (third, old):
             m.start()
         self.c.check(load, BOUND, self.c.members)
