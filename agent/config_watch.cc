@@ -4,7 +4,15 @@
 
 #include <utility>
 
+#include "lib/base/mounted_file.h"
+#include "lib/engine/redis/conf.h"
+
 namespace mainstay::agent {
+namespace {
+
+constexpr size_t kMaxUsersFile = 256 * 1024;
+
+}  // namespace
 
 ConfigWatch::ConfigWatch(const std::vector<std::string>& files) { Watch(files); }
 
@@ -50,7 +58,14 @@ std::vector<std::string> WatchedFiles(const ConfigSource& source, const Config& 
   for (const UserConfig& user : config.postgresql.users) {
     if (!user.password_file.empty()) out.push_back(user.password_file);
   }
-  if (!config.redis.users_file.empty()) out.push_back(config.redis.users_file);
+  const std::string& users = config.redis.users_file;
+  if (users.empty()) return out;
+  out.push_back(users);
+  // One that cannot be read is told when the engine reads it.
+  const auto text = ReadMountedFile(users, kMaxUsersFile);
+  const auto parsed = text.ok() ? engine::redis::ParseUsers(*text) : text.status();
+  if (!parsed.ok()) return out;
+  for (std::string& file : engine::redis::PasswordFiles(*parsed)) out.push_back(std::move(file));
   return out;
 }
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_split.h"
-#include "lib/base/file.h"
+#include "lib/base/mounted_file.h"
 #include "lib/base/result.h"
 #include "lib/engine/redis/names.h"
 #include "lib/sentinel/server.h"
@@ -29,7 +29,7 @@ std::optional<sentinel::Address> ToAddress(const std::string& host_port) {
 std::function<absl::StatusOr<std::vector<std::string>>()> PasswordsOf(const std::string& path) {
   if (path.empty()) return nullptr;
   return [path]() -> absl::StatusOr<std::vector<std::string>> {
-    MAINSTAY_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxPasswordFile));
+    MAINSTAY_ASSIGN_OR_RETURN(const std::string text, ReadMountedFile(path, kMaxPasswordFile));
     std::vector<std::string> lines = absl::StrSplit(text, absl::ByAnyChar("\r\n"), absl::SkipEmpty());
     return lines;
   };

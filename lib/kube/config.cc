@@ -1,7 +1,5 @@
 #include "lib/kube/config.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 
 #include "absl/strings/ascii.h"
@@ -10,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "lib/base/file.h"
+#include "lib/base/mounted_file.h"
 #include "lib/base/result.h"
 #include "lib/base/strings.h"
 
@@ -48,12 +47,6 @@ absl::Status BadServer(absl::string_view url, absl::string_view why) {
 }
 
 }  // namespace
-
-absl::StatusOr<std::string> ReadLinkedFile(const std::string& path, size_t max_bytes) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.valid()) return ErrnoStatus(errno, "opening", path);
-  return ReadFd(fd.get(), path, max_bytes);
-}
 
 absl::Status ParseServer(const std::string& url, ClusterConfig* out) {
   absl::string_view rest = url;
@@ -111,7 +104,7 @@ absl::StatusOr<ClusterConfig> InClusterConfig(const std::function<const char*(co
   MAINSTAY_RETURN_IF_ERROR(ParsePort(port, "KUBERNETES_SERVICE_PORT", &out.port));
   out.ca.file = absl::StrCat(dir, "/ca.crt");
   out.token.file = absl::StrCat(dir, "/token");
-  const absl::StatusOr<std::string> ns = ReadLinkedFile(absl::StrCat(dir, "/namespace"), kMaxNamespaceBytes);
+  const absl::StatusOr<std::string> ns = ReadMountedFile(absl::StrCat(dir, "/namespace"), kMaxNamespaceBytes);
   if (!ns.ok()) {
     return absl::FailedPreconditionError(
         absl::StrCat("this pod has no ServiceAccount namespace: ", ns.status().message(), kNotHere));
@@ -123,7 +116,7 @@ absl::StatusOr<ClusterConfig> InClusterConfig(const std::function<const char*(co
 
 absl::StatusOr<ClusterConfig> LoadKubeconfig(const std::string& path, const std::string& context) {
   constexpr size_t kMaxKubeconfigBytes = 1024 * 1024;
-  const absl::StatusOr<std::string> text = ReadLinkedFile(path, kMaxKubeconfigBytes);
+  const absl::StatusOr<std::string> text = ReadMountedFile(path, kMaxKubeconfigBytes);
   if (!text.ok()) {
     return absl::Status(text.status().code(), absl::StrCat("kubeconfig: ", text.status().message()));
   }

@@ -58,9 +58,6 @@ absl::StatusOr<ClusterConfig> LoadConfig(const std::string& kubeconfig);
 // "https://host:port/prefix" into host, port and path_prefix.
 absl::Status ParseServer(const std::string& url, ClusterConfig* out);
 
-// A plain file that may be a symbolic link (a projected volume is made of them), at most `max_bytes`.
-absl::StatusOr<std::string> ReadLinkedFile(const std::string& path, size_t max_bytes);
-
 }  // namespace mainstay::kube
 
 #endif  // MAINSTAY_LIB_KUBE_CONFIG_H_

@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/log.h"
+#include "lib/base/mounted_file.h"
 #include "lib/base/result.h"
 #include "lib/kube/tls.h"
 
@@ -43,7 +44,7 @@ bool Credentials::Refresh(Watched* w, bool force, absl::Status* problem) {
   const MonoTime now = BootClock().Now();
   const bool same = there && mtime == w->mtime_ns && st.st_ino == w->inode;
   if (!force && same && now < w->read_at + kReread) return false;
-  absl::StatusOr<std::string> text = ReadLinkedFile(w->source.file, kMaxCredentialBytes);
+  absl::StatusOr<std::string> text = ReadMountedFile(w->source.file, kMaxCredentialBytes);
   if (text.ok()) absl::StripAsciiWhitespace(&*text);
   if (!text.ok() || text->empty()) {
     if (w->text.empty()) {

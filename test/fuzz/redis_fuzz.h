@@ -92,6 +92,12 @@ inline void FuzzUsers(const std::string& text) {
     if (users.status().message().size() > 300) FuzzFailed("redis", "an error without end", text);
     return;
   }
+  for (const std::string& file : PasswordFiles(*users))
+    if (file.front() != '/') FuzzFailed("redis", "a file of passwords that is not absolute", text);
+  // As a file's passwords could be: whatever they are, they stay rules of their user.
+  const auto with = WithPasswords(*users, [&](const std::string&) { return text; });
+  if (with.ok() && (with->size() != users->size() || !ParseUsers(FormatAcl(*with)).ok()))
+    FuzzFailed("redis", "passwords of a file break out of their line", text);
   const std::string acl = FormatAcl(ClientUsers(*users, true));
   const auto again = ParseUsers(acl);
   if (!again.ok() || again->size() < users->size()) FuzzFailed("redis", "users do not read back", acl);

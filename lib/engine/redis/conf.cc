@@ -18,6 +18,9 @@ namespace {
 constexpr size_t kMaxValue = 4096;
 constexpr size_t kMaxUsers = 256;
 constexpr size_t kMaxRules = 256;
+constexpr char kPasswordsRule[] = "passwords=";
+constexpr size_t kMaxUserPasswords = 16;
+constexpr size_t kMaxUserPassword = 512;
 
 struct Kept {
   const char* name;
@@ -101,6 +104,34 @@ bool IsParameterName(absl::string_view name) {
 
 bool HasControl(absl::string_view text) {
   return std::any_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+}
+
+// "" : it is another rule.
+absl::string_view PasswordFileOf(absl::string_view rule) {
+  return absl::ConsumePrefix(&rule, kPasswordsRule) ? rule : absl::string_view();
+}
+
+bool IsRelative(absl::string_view rule) {
+  return absl::StartsWith(rule, kPasswordsRule) && !absl::StartsWith(PasswordFileOf(rule), "/");
+}
+
+// What stands in an ACL file in a line of its own must be visible and without blanks.
+absl::StatusOr<std::vector<std::string>> PasswordRules(absl::string_view text) {
+  std::vector<std::string> out;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    line = absl::StripAsciiWhitespace(line);
+    if (line.empty()) continue;
+    const bool plain = std::all_of(line.begin(), line.end(),
+                                   [](char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)); });
+    if (!plain || line.size() > kMaxUserPassword)
+      return absl::FailedPreconditionError(
+          "want passwords of 1 to 512 visible ASCII characters without blanks");
+    out.push_back(absl::StrCat(">", line));
+  }
+  if (out.empty() || out.size() > kMaxUserPasswords)
+    return absl::FailedPreconditionError(
+        absl::StrCat("want 1 to ", kMaxUserPasswords, " passwords, a line each"));
+  return out;
 }
 
 }  // namespace
@@ -188,10 +219,42 @@ absl::StatusOr<AclUsers> ParseUsers(absl::string_view text) {
     for (const auto& [known, rules] : out)
       if (known == name) return wrong("the user is there twice; tell all of it in one line");
     words.erase(words.begin(), words.begin() + 2);
+    if (std::any_of(words.begin(), words.end(), IsRelative))
+      return wrong("passwords= names no absolute path of a file");
     out.emplace_back(name, std::move(words));
     if (out.size() > kMaxUsers) return wrong("too many users; at most 256");
   }
   return out;
+}
+
+std::vector<std::string> PasswordFiles(const AclUsers& users) {
+  std::vector<std::string> out;
+  for (const auto& [name, rules] : users)
+    for (const std::string& rule : rules)
+      if (const absl::string_view path = PasswordFileOf(rule); !path.empty()) out.emplace_back(path);
+  return out;
+}
+
+absl::StatusOr<AclUsers> WithPasswords(
+    AclUsers users, const std::function<absl::StatusOr<std::string>(const std::string& path)>& read) {
+  for (auto& [name, rules] : users) {
+    std::vector<std::string> next;
+    for (std::string& rule : rules) {
+      const std::string path(PasswordFileOf(rule));
+      if (path.empty()) {
+        next.push_back(std::move(rule));
+        continue;
+      }
+      MAINSTAY_ASSIGN_OR_RETURN(const std::string text, read(path));
+      const auto found = PasswordRules(text);
+      if (!found.ok())
+        return absl::FailedPreconditionError(
+            absl::StrCat("the password file ", path, " of user ", name, ": ", found.status().message()));
+      next.insert(next.end(), found->begin(), found->end());
+    }
+    rules = std::move(next);
+  }
+  return users;
 }
 
 AclUsers ClientUsers(const AclUsers& from_file, bool have_file) {

@@ -7,6 +7,7 @@
 #ifndef MAINSTAY_LIB_ENGINE_REDIS_CONF_H_
 #define MAINSTAY_LIB_ENGINE_REDIS_CONF_H_
 
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -41,6 +42,12 @@ absl::StatusOr<std::string> BuildConf(const ConfInput& input);
 // of Mainstay's own.
 using AclUsers = std::vector<std::pair<std::string, std::vector<std::string>>>;
 absl::StatusOr<AclUsers> ParseUsers(absl::string_view text);
+// A rule of Mainstay's own is `passwords=/PATH`: each line of that file is a password that lets in. The files
+// that the users name; and the users with the passwords in the rules' place, as `read` gives the files'
+// texts.
+std::vector<std::string> PasswordFiles(const AclUsers& users);
+absl::StatusOr<AclUsers> WithPasswords(
+    AclUsers users, const std::function<absl::StatusOr<std::string>(const std::string& path)>& read);
 // What the configuration's users are: those of the file, and the default user (off when the file has others
 // only; without a file everything but administration).
 AclUsers ClientUsers(const AclUsers& from_file, bool have_file);

@@ -1,6 +1,5 @@
 // Files beside the data directory: what is held, configuration, users; and what is tidied in it.
 #include <dirent.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/log.h"
+#include "lib/base/mounted_file.h"
 #include "lib/base/result.h"
 #include "lib/engine/redis/engine.h"
 #include "lib/engine/redis/passwords.h"
@@ -72,15 +72,14 @@ absl::Status RedisEngine::SaveHeld(const Held& held) {
 
 absl::StatusOr<AclUsers> RedisEngine::WantedUsers(const Settings& settings) const {
   if (settings.users_file.empty()) return ClientUsers({}, false);
-  // Volumes of Secrets are symbolic links: followed here.
-  const UniqueFd fd(open(settings.users_file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.valid()) return ErrnoStatus(errno, "opening redis.users_file", settings.users_file);
-  MAINSTAY_ASSIGN_OR_RETURN(const std::string text, ReadFd(fd.get(), settings.users_file, kMaxUsersFile));
+  const auto read = [](const std::string& path) { return ReadMountedFile(path, kMaxUsersFile); };
+  MAINSTAY_ASSIGN_OR_RETURN(const std::string text, read(settings.users_file));
   absl::StatusOr<AclUsers> users = ParseUsers(text);
   if (!users.ok())
     return absl::InvalidArgumentError(
         absl::StrCat("redis.users_file ", settings.users_file, ": ", users.status().message()));
-  return ClientUsers(*users, true);
+  MAINSTAY_ASSIGN_OR_RETURN(const AclUsers with_passwords, WithPasswords(*std::move(users), read));
+  return ClientUsers(with_passwords, true);
 }
 
 // Redis 7 loads nothing but the append-only file when there shall be one: with an RDB file alone it would

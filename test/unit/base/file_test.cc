@@ -16,6 +16,7 @@
 #include <random>
 #include <thread>
 
+#include "lib/base/mounted_file.h"
 #include "lib/base/random.h"
 
 namespace mainstay {
@@ -77,6 +78,7 @@ TEST_F(FileTest, ErrorsNamePathAndRemedy) {
   EXPECT_EQ(ReadFile(dir_, kMax).status().code(), absl::StatusCode::kFailedPrecondition);
   ASSERT_EQ(symlink("/etc/hostname", Path("link").c_str()), 0);
   EXPECT_EQ(ReadFile(Path("link"), kMax).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(ReadMountedFile(Path("link"), kMax).ok()) << "files of mounted volumes are links";
   ASSERT_EQ(mkfifo(Path("fifo").c_str(), 0600), 0);
   EXPECT_EQ(ReadFile(Path("fifo"), kMax).status().code(), absl::StatusCode::kFailedPrecondition)
       << "and does not hang";

@@ -99,6 +99,13 @@ TEST_F(ConfigWatchTest, WhatAReloadReads) {
   config.postgresql.users = {{.name = "a", .password_file = "/p/a"}, {.name = "b"}};
   EXPECT_EQ(WatchedFiles({.file = file_, .flags = {}}, config), (std::vector<std::string>{file_, "/p/a"}));
   EXPECT_TRUE(WatchedFiles({}, {}).empty());
+  Config redis;
+  redis.redis.users_file = dir_ + "/users";
+  const std::vector<std::string> alone = {redis.redis.users_file};
+  EXPECT_EQ(WatchedFiles({}, redis), alone) << "it is not there";
+  ASSERT_TRUE(AtomicWriteFile(dir_ + "/linked", "user a on passwords=/p/a ~*\nuser b on >x\n").ok());
+  ASSERT_EQ(symlink((dir_ + "/linked").c_str(), redis.redis.users_file.c_str()), 0);
+  EXPECT_EQ(WatchedFiles({}, redis), (std::vector<std::string>{redis.redis.users_file, "/p/a"}));
 }
 
 }  // namespace

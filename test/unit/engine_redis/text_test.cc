@@ -249,6 +249,34 @@ TEST(Users, RefusesWithTheLine) {
   }
 }
 
+TEST(Users, PasswordsFromFiles) {
+  const auto users = ParseUsers("user app on passwords=/s/app ~*\nuser ops on nopass\n");
+  ASSERT_TRUE(users.ok()) << users.status();
+  EXPECT_EQ(PasswordFiles(*users), (std::vector<std::string>{"/s/app"}));
+  std::string text = " new \n\nold\n";
+  const auto read = [&](const std::string& path) -> absl::StatusOr<std::string> {
+    if (path != "/s/app") return absl::NotFoundError(path);
+    return text;
+  };
+  const auto with = WithPasswords(*users, read);
+  ASSERT_TRUE(with.ok()) << with.status();
+  EXPECT_EQ(FormatAcl(*with), "user app on >new >old ~*\nuser ops on nopass\n");
+  // A user without a password, or with another rule in its place, would be worse than none.
+  for (const std::string& bad : {std::string(), std::string("\n \n"), std::string("a b"),
+                                 std::string(513, 'x'), std::string("caf\xc3\xa9")}) {
+    text = bad;
+    const auto refused = WithPasswords(*users, read);
+    EXPECT_FALSE(refused.ok()) << bad;
+    if (bad.size() > 3)
+      EXPECT_FALSE(absl::StrContains(refused.status().message(), bad)) << "a password in an error";
+  }
+  text = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl\nm\nn\no\np\nq\n";
+  EXPECT_FALSE(WithPasswords(*users, read).ok()) << "17 passwords";
+  EXPECT_FALSE(WithPasswords(*ParseUsers("user b on passwords=/s/b"), read).ok()) << "no such file";
+  EXPECT_FALSE(ParseUsers("user b on passwords=s/b").ok()) << "not absolute";
+  EXPECT_FALSE(ParseUsers("user b on passwords=").ok());
+}
+
 TEST(Users, WithoutAFileNobodyAdministrates) {
   EXPECT_EQ(FormatAcl(ClientUsers({}, false)), "user default on nopass ~* &* +@all -@admin\n");
 }
