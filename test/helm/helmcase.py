@@ -20,6 +20,7 @@ except ImportError:
     yaml = None
 
 CHART = os.path.join(ROOT, "helm", "postgresql")
+REDIS = os.path.join(ROOT, "helm", "redis")
 LIBRARY = os.path.join(ROOT, "helm", "mainstay")
 CI = os.path.join(CHART, "ci")
 

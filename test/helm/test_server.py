@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The chart in a real API server without nodes: what the server says to every object, what an upgrade, an uninstall and a reinstall keep,
+"""The charts in a real API server without nodes: what the server says to every object, what an upgrade, an uninstall and a reinstall keep,
 what the Role allows and what not. Pods are made by hand from the StatefulSet's template: nobody runs them, but admission looks at them."""
 import base64
 import glob
@@ -7,7 +7,7 @@ import os
 import unittest
 
 from helmcase import *  # noqa: F403
-from helmcase import CHART, CI, layout, sets, skip, yaml
+from helmcase import CHART, REDIS, layout, sets, skip, yaml
 
 import apiserver  # of test/kube
 import kubeapi
@@ -15,10 +15,13 @@ import kubeapi
 LOCK = {"apiVersion": "v1", "kind": "ConfigMap",
         "metadata": {"name": "pg-mainstay", "annotations": {"control-plane.alpha.kubernetes.io/leader": '{"holderIdentity":"pg-1"}', "mainstay.io/renewal": "7"}},
         "data": {"state": '{"epoch":3}'}}
-APP = {"postgresql.databases.app.owner": "app"}
 
 
-class Server(Case):
+class Server:
+    """What holds for every chart; the release is always pg. `app`: values with one client; `kept`: Secrets that outlive the release, `login`
+    among them is the client's; `reloaded` and `restarting`: values that change the agents' file, and the pods."""
+    chart = service = app = kept = login = uri = reloaded = restarting = None
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -43,7 +46,7 @@ class Server(Case):
         return helm.run(*args, "--kubeconfig", self.server.kubeconfig, check=check)
 
     def install(self, helm, namespace, *args, verb="install"):
-        done = self.run_helm(helm, verb, "pg", CHART, "--namespace", namespace, *args)
+        done = self.run_helm(helm, verb, "pg", self.chart, "--namespace", namespace, *args)
         self.assertNotIn("would violate PodSecurity", done.stderr)
         self.assertNotIn("unknown field", done.stderr)
         return done
@@ -55,20 +58,22 @@ class Server(Case):
         return self.server.api.get(f"/apis/apps/v1/namespaces/{namespace}/statefulsets/pg")
 
     def passwords(self):
-        return {name: self.get("secrets", name)["data"] for name in ("pg-passwords", "pg-user-app", "pg-tls")}
+        return {name: self.get("secrets", name)["data"] for name in (*self.kept, "pg-tls")}
 
     def test_every_values_file_and_its_pods(self):
         without_crds = sets({"mainstay.podMonitor.enabled": False, "mainstay.tls.certManager.enabled": False, "nameOverride": "", "fullnameOverride": "pg",
                              "priorityClassName": "", "runtimeClassName": ""})
         for helm in self.each():
-            for path in sorted(glob.glob(f"{CI}/*-values.yaml")):
+            for path in sorted(glob.glob(f"{self.chart}/ci/*-values.yaml")):
                 with self.subTest(values=os.path.basename(path)):
                     namespace = self.namespace()
                     self.install(helm, namespace, "-f", path, *without_crds, *sets({"service.primary.nodePort": 30000 + self.count}))
                     template = self.workload(namespace)["spec"]["template"]
                     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {**template["metadata"], "name": "pg-0"}, "spec": template["spec"]}
                     # Only the StatefulSet's controller adds the claim's volume.
-                    pod["spec"]["volumes"].append({"name": "data", "persistentVolumeClaim": {"claimName": "data-pg-0"}})
+                    for claim in self.workload(namespace)["spec"].get("volumeClaimTemplates", []):
+                        name = claim["metadata"]["name"]
+                        pod["spec"]["volumes"].append({"name": name, "persistentVolumeClaim": {"claimName": f"{name}-pg-0"}})
                     made = self.server.api.create(f"{self.path}/pods", pod)
                     self.assertEqual(made["spec"]["initContainers"][-1]["restartPolicy"], "Always")
                     test = [o for o in yaml.safe_load_all(self.run_helm(helm, "get", "hooks", "pg", "--namespace", namespace).stdout) if o]
@@ -76,34 +81,33 @@ class Server(Case):
 
     def test_notes(self):
         for helm in self.each():
-            text = self.install(helm, self.namespace(), *sets(APP)).stdout
-            self.assertIn(f"pg.t{self.count}.svc:5432", text)
-            self.assertIn("get secret pg-user-app", text)
+            text = self.install(helm, self.namespace(), *sets(self.app)).stdout
+            self.assertIn(f"pg.t{self.count}.svc:{self.service}", text)
+            self.assertIn(f"get secret {self.login}", text)
 
     def test_an_upgrade_keeps_secrets_and_touches_no_lock(self):
         for helm in self.each():
             namespace = self.namespace()
-            self.install(helm, namespace, *sets(APP))
+            self.install(helm, namespace, *sets(self.app))
             before, workload = self.passwords(), self.workload(namespace)
             lock = self.server.api.create(f"{self.path}/configmaps", LOCK)
             # The same again: nothing changes, no pod is restarted.
-            self.install(helm, namespace, *sets(APP), verb="upgrade")
+            self.install(helm, namespace, *sets(self.app), verb="upgrade")
             self.assertEqual(self.workload(namespace)["metadata"]["generation"], workload["metadata"]["generation"])
             # What is reloaded: the agents' file changes, the pods' template does not.
             config = self.get("configmaps", "pg-config")["data"]
-            self.install(helm, namespace, *sets({**APP, "postgresql.parameters.work_mem": "8MB", "postgresql.users.more.connectionLimit": 1,
-                                                 "service.primary.port": 6432}), verb="upgrade")
+            self.install(helm, namespace, *sets({**self.app, **self.reloaded, "service.primary.port": 6432}), verb="upgrade")
             self.assertNotEqual(self.get("configmaps", "pg-config")["data"], config)
             marks = [w["spec"]["template"]["metadata"]["annotations"]["mainstay.io/restart-config"] for w in (workload, self.workload(namespace))]
             self.assertEqual(marks[0], marks[1])
             after = self.passwords()
-            self.assertEqual(after["pg-passwords"], before["pg-passwords"])
-            self.assertEqual(after["pg-tls"], before["pg-tls"])
-            self.assertEqual(after["pg-user-app"]["password"], before["pg-user-app"]["password"])
-            self.assertIn(b":6432/app", base64.b64decode(after["pg-user-app"]["uri"]))
+            for name in {*self.kept, "pg-tls"} - {self.login}:
+                self.assertEqual(after[name], before[name])
+            self.assertEqual(after[self.login]["password"], before[self.login]["password"])
+            self.assertIn(self.uri, base64.b64decode(after[self.login]["uri"]).decode())
             self.assertTrue(self.get("secrets", "pg-user-more")["data"]["password"])
             # What is not: the template changes, and nothing else of it.
-            self.install(helm, namespace, *sets({**APP, "postgresql.parameters.shared_buffers": "1GB"}), verb="upgrade")
+            self.install(helm, namespace, *sets({**self.app, **self.restarting}), verb="upgrade")
             self.assertNotEqual(self.workload(namespace)["spec"]["template"]["metadata"]["annotations"]["mainstay.io/restart-config"], marks[0])
             self.run_helm(helm, "rollback", "pg", "1", "--namespace", namespace)
             self.assertEqual(self.passwords(), before)
@@ -112,16 +116,16 @@ class Server(Case):
     def test_uninstall_and_reinstall(self):
         for helm in self.each():
             namespace = self.namespace()
-            self.install(helm, namespace, *sets(APP))
+            self.install(helm, namespace, *sets(self.app))
             before = self.passwords()
             lock = self.server.api.create(f"{self.path}/configmaps", LOCK)
             self.run_helm(helm, "uninstall", "pg", "--namespace", namespace)
             left = {o["metadata"]["name"] for kind in ("secrets", "configmaps", "services", "serviceaccounts")
                     for o in self.server.api.get(f"{self.path}/{kind}")["items"]} - {"kube-root-ca.crt", "default"}
-            self.assertEqual(left, {"pg-mainstay", "pg-passwords", "pg-user-app"})
-            self.install(helm, namespace, *sets(APP))
+            self.assertEqual(left, {"pg-mainstay", *self.kept})
+            self.install(helm, namespace, *sets(self.app))
             after = self.passwords()
-            for name in ("pg-passwords", "pg-user-app"):
+            for name in self.kept:
                 self.assertEqual(after[name], before[name])
             self.assertEqual(self.get("configmaps", "pg-mainstay"), lock)
 
@@ -130,12 +134,12 @@ class Server(Case):
         if not old or not new:
             self.skipTest("needs a Helm 3 and a Helm 4 in $MAINSTAY_HELM")
         namespace = self.namespace()
-        self.install(old[0], namespace, *sets(APP))
+        self.install(old[0], namespace, *sets(self.app))
         before, workload = self.passwords(), self.workload(namespace)
-        self.install(new[0], namespace, *sets(APP), verb="upgrade")
+        self.install(new[0], namespace, *sets(self.app), verb="upgrade")
         self.assertEqual(self.passwords(), before)
         self.assertEqual(self.workload(namespace)["metadata"]["generation"], workload["metadata"]["generation"])
-        self.install(new[0], namespace, *sets({**APP, "instances": 2}), verb="upgrade")
+        self.install(new[0], namespace, *sets({**self.app, "instances": 2}), verb="upgrade")
         self.assertEqual(self.workload(namespace)["spec"]["replicas"], 2)
 
     def test_what_the_agents_may(self):
@@ -178,7 +182,7 @@ class Server(Case):
                 getattr(agent, method)(path, *([body] if body is not None else []), **more)
             self.assertEqual(caught.exception.status, 403)
         # What they must not.
-        for name in ("pg-passwords", "pg-tls"):
+        for name in (self.kept[0], "pg-tls"):
             refused("get", f"{core}/secrets/{name}")
         for kind in ("secrets", "pods", "configmaps", "services"):
             refused("get", f"{core}/{kind}")
@@ -193,6 +197,20 @@ class Server(Case):
         refused("get", "/api/v1/namespaces")
         refused("get", "/api/v1/nodes")
         refused("get", "/api/v1/namespaces/kube-system/configmaps")
+
+
+class Postgresql(Server, Case):
+    chart, service = CHART, 5432
+    app, kept, login, uri = {"postgresql.databases.app.owner": "app"}, ("pg-passwords", "pg-user-app"), "pg-user-app", ":6432/app"
+    reloaded = {"postgresql.parameters.work_mem": "8MB", "postgresql.users.more.connectionLimit": 1}
+    restarting = {"postgresql.parameters.shared_buffers": "1GB"}
+
+
+class Redis(Server, Case):
+    chart, service = REDIS, 6379
+    app, kept, login, uri = {"redis.minReplicas": 0}, ("pg-replication", "pg-user-default"), "pg-user-default", ":6432/0"
+    reloaded = {"redis.parameters.maxmemory": "1gb", "redis.users.more.rules": "~more:*"}
+    restarting = {"redis.parameters.databases": 4}
 
 
 if __name__ == "__main__":

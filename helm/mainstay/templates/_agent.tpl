@@ -3,7 +3,8 @@ The agent: a native sidecar (an init container that stays), so it is there befor
 */}}
 
 {{/*
-The container. Dict: root, databasePort, mounts (list of what the engine needs beside ours: data, socket, passwords).
+The container. Dict: root, databasePort, mounts (list of what the engine needs beside ours: data, socket, passwords), agentPort (optional:
+{name, port}, as in _services.tpl).
 */}}
 {{- define "mainstay.agent.container" -}}
 {{- $v := .root.Values.mainstay -}}
@@ -17,6 +18,9 @@ The container. Dict: root, databasePort, mounts (list of what the engine needs b
   ports:
     - {name: grpc-mainstay, containerPort: {{ $v.ports.grpc }}, protocol: TCP}
     - {name: http-mainstay, containerPort: {{ $v.ports.http }}, protocol: TCP}
+    {{- with .agentPort }}
+    - {name: tcp-{{ .name }}, containerPort: {{ int .port }}, protocol: TCP}
+    {{- end }}
   {{- include "mainstay.agent.probes" .root | nindent 2 }}
   resources:
     {{- toYaml $v.resources | nindent 4 }}

@@ -1,5 +1,5 @@
 {{/*
-Who may talk to the pods and whom they may talk to. Dict: root, port (of the database).
+Who may talk to the pods and whom they may talk to. Dict: root, port (of the database), more (optional: list of further ports for clients).
 Top-level values read: networkPolicy.
 */}}
 
@@ -28,6 +28,9 @@ spec:
     # Clients; `helm test` is one.
     - ports:
         - {port: {{ int .port }}, protocol: TCP}
+        {{- range .more }}
+        - {port: {{ int . }}, protocol: TCP}
+        {{- end }}
       {{- with $n.clients }}
       from:
         - podSelector:

@@ -22,11 +22,15 @@ The shim: process 1 of the database's container. The image stays upstream's; the
 {{- end -}}
 {{- end -}}
 
-{{/* Command of the database's container. Dict: root, binDir, dataDir, paths (list of directories that tools may read). */}}
+{{/* Command of the database's container. Dict: root, engine (postgresql when missing), binDir, dataDir,
+paths (list of directories that tools may read). */}}
 {{- define "mainstay.shim.command" -}}
 {{- $v := .root.Values.mainstay -}}
 - /mainstay/bin/mainstay-shim
 - --mode=container
+{{- with .engine }}
+- --engine={{ . }}
+{{- end }}
 - --socket={{ include "mainstay.shim.socket" .root }}
 - --bin-dir={{ .binDir }}
 - --data-dir={{ .dataDir }}

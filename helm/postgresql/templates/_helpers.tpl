@@ -8,7 +8,6 @@
 {{- define "postgresql.users" -}}
 {{- $p := .Values.postgresql -}}
 {{- $out := dict -}}
-{{- $secrets := dict -}}
 {{- range $name, $u := $p.users }}{{- $_ := set $out $name ($u | default dict) -}}{{- end -}}
 {{- range $db, $d := $p.databases -}}
 {{- $owner := ($d | default dict).owner | default "" -}}
@@ -17,21 +16,13 @@
 {{- range $name := list $p.superuser $p.agentRole $p.replicationRole -}}
 {{- if hasKey $out $name }}{{- fail (printf "postgresql.users.%s: the role is Mainstay's own: choose another name" $name) -}}{{- end -}}
 {{- end -}}
-{{- range $name := keys $out | sortAlpha -}}
-{{- $secret := replace "_" "-" $name -}}
-{{- if hasKey $secrets $secret }}{{- fail (printf "postgresql.users: %s and %s would have the same Secret; give one an existingSecret" (get $secrets $secret) $name) -}}{{- end -}}
-{{- if not (get $out $name).existingSecret }}{{- $_ := set $secrets $secret $name -}}{{- end -}}
-{{- end -}}
+{{- include "mainstay.checkUserSecrets" (dict "users" $out "where" "postgresql.users") -}}
 {{- toJson $out -}}
 {{- end -}}
 
 {{/* Has this role a password? Dict of the user. */}}
 {{- define "postgresql.hasPassword" -}}
 {{- if not (or (eq (toString (get . "password")) "false") (has "nologin" (.options | default list))) }}yes{{ end -}}
-{{- end -}}
-
-{{- define "postgresql.userSecret" -}}
-{{ .user.existingSecret | default (printf "%s-user-%s" (include "mainstay.fullname" .root) (replace "_" "-" .name)) }}
 {{- end -}}
 
 {{/* The database that a role's connection details name: the first that it owns, else one of the same name, else postgres. */}}
@@ -72,7 +63,7 @@
 {{- if $p.serverTlsSecret -}}
 {{- $parameters = dict "ssl" "on" "ssl_cert_file" "/etc/mainstay/server-tls/tls.crt" "ssl_key_file" "/etc/mainstay/server-tls/tls.key" -}}
 {{- end -}}
-{{- range $name, $value := $p.parameters }}{{- $_ := set $parameters $name (ternary (ternary "on" "off" (eq (toString $value) "true")) (include "postgresql.plain" $value) (kindIs "bool" $value)) -}}{{- end -}}
+{{- range $name, $value := $p.parameters }}{{- $_ := set $parameters $name (ternary (ternary "on" "off" (eq (toString $value) "true")) (include "mainstay.plain" $value) (kindIs "bool" $value)) -}}{{- end -}}
 {{- $pg := dict
   "data_dir" (include "postgresql.dataDir" .)
   "bin_dir" .Values.image.binDir
@@ -94,23 +85,9 @@
 {{- toJson (dict "postgresql" $pg) -}}
 {{- end -}}
 
-{{/* A number without an exponent (Helm reads 100000000 as a float), anything else as text. */}}
-{{- define "postgresql.plain" -}}
-{{- if and (kindIs "float64" .) (eq (floor .) .) }}{{ int64 . }}{{ else }}{{ . }}{{ end -}}
-{{- end -}}
-
 {{/* What a running member cannot take over: a change of it restarts the pods. */}}
 {{- define "postgresql.restartConfig" -}}
-{{- $config := include "mainstay.agent.config" (dict "root" . "engine" "postgresql" "config" (include "postgresql.agentConfig" . | fromJson)) | fromYaml -}}
-{{- $pg := $config.postgresql -}}
-{{- $names := include "postgresql.restartParameters" . -}}
-{{- $fixed := dict -}}
-{{- range $name, $value := $pg.parameters -}}
-{{- if contains (printf " %s " (lower $name)) $names }}{{- $_ := set $fixed $name $value -}}{{- end -}}
-{{- end -}}
-{{- $reloadable := list "hba" "users" "databases" "parameters" "slot_wal_cap" "clone_rate" "start_timeout" "stop_timeout" "clone_timeout" "initdb" -}}
-{{- range $reloadable }}{{- $pg = omit $pg . -}}{{- end -}}
-{{- $rest := omit $config "postgresql" "members" "tags" "probe" "durability" "log" "audit" "http" "metrics" -}}
-{{- $rest = merge (dict "log" $config.log.format "audit" (pick $config.audit "enabled" "database_log") "http" $config.http.tls) $rest -}}
-{{- toJson (merge (dict "postgresql" (merge (dict "parameters" $fixed) $pg)) $rest) -}}
+{{- include "mainstay.restartConfig" (dict "root" . "engine" "postgresql" "section" "postgresql" "config" (include "postgresql.agentConfig" . | fromJson)
+  "restartParameters" (include "postgresql.restartParameters" .)
+  "reloadable" (list "hba" "users" "databases" "slot_wal_cap" "clone_rate" "start_timeout" "stop_timeout" "clone_timeout" "initdb")) -}}
 {{- end -}}
