@@ -3,8 +3,9 @@
 
   agent     mainstay/agent:dev: agent, shim, what they need of glibc, CA bundle (image/agent/files.txt is the whole list)
   postgres  docker.io/library/postgres:15 as the tests need it: a stand-in of the official image, from Debian's packages (cached)
+  redis     docker.io/library/redis:7.0, in the same way
   pause     docker.io/mainstay/pause:1: holds a pod's namespaces on the test bed
-  (none)    all three
+  (none)    all of them
 
 Archives: build/images/NAME.tar (docker archive, what the test bed imports) and NAME.oci.tar (OCI layout).
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 this machine cannot (the text says why)
@@ -24,6 +25,8 @@ ROOT = os.path.dirname(HERE)
 sys.path.insert(0, HERE)
 import archive
 import postgres_image
+import redis_image
+import standin
 
 LIMIT_MB = 40
 LOADERS = {"x86_64": "/lib64/ld-linux-x86-64.so.2", "aarch64": "/lib/ld-linux-aarch64.so.1"}
@@ -48,7 +51,7 @@ def entries(path=os.path.join(HERE, "agent", "files.txt")):
     """(kind, mode, path, source) of files.txt, for this architecture; folders that LOADER needs are added."""
     machine = platform.machine()
     if machine not in LOADERS:
-        raise postgres_image.CannotHere(f"no image for {machine}: amd64 (x86_64) and arm64 (aarch64) are known")
+        raise standin.CannotHere(f"no image for {machine}: amd64 (x86_64) and arm64 (aarch64) are known")
     out, folders = [], set()
     with open(path, encoding="utf-8") as f:
         for line in f:
@@ -148,19 +151,23 @@ def make_pause(args, scratch):
 
 
 def make_postgres(args, scratch):
-    postgres_image.make(args.out, scratch, args.fresh, say)
+    standin.make(postgres_image.STANDIN, args.out, scratch, args.fresh, say)
 
 
-MAKERS = {"agent": make_agent, "postgres": make_postgres, "pause": make_pause}
+def make_redis(args, scratch):
+    standin.make(redis_image.STANDIN, args.out, scratch, args.fresh, say)
+
+
+MAKERS = {"agent": make_agent, "postgres": make_postgres, "redis": make_redis, "pause": make_pause}
 
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev image", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("images", nargs="*", metavar="agent|postgres|pause")
+    parser.add_argument("images", nargs="*", metavar="agent|postgres|redis|pause")
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"), help="where agent and shim are (build/release)")
     parser.add_argument("--out", default=os.path.join(ROOT, "build", "images"), help="where archives go (build/images)")
     parser.add_argument("--rootfs", help="agent only: unpack its files into this folder instead (the Containerfile does this)")
-    parser.add_argument("--fresh", action="store_true", help="postgres: from newly fetched packages")
+    parser.add_argument("--fresh", action="store_true", help="postgres, redis: from newly fetched packages")
     args = parser.parse_args()
     chosen = args.images or list(MAKERS)
     for name in chosen:
@@ -173,7 +180,7 @@ def main():
     try:
         for name in chosen:
             MAKERS[name](args, scratch)
-    except postgres_image.CannotHere as reason:
+    except standin.CannotHere as reason:
         print(f"image: cannot here: {reason}", file=sys.stderr)
         return 3
     except (RuntimeError, OSError, subprocess.SubprocessError) as failure:

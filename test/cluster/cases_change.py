@@ -1,9 +1,6 @@
 """Cases in which people change the release: upgrades, scaling, uninstall and reinstall on the kept volumes."""
-import time
-
-import load as load_
 from procs import now
-from world import Failure, NAMESPACE, RELEASE
+from world import Failure, NAMESPACE
 
 
 def _runs(w):
@@ -12,13 +9,8 @@ def _runs(w):
             for n, p in w.pods().items()}
 
 
-def _show(w, name):
-    """The parameter at every member."""
-    return {n: w.sql(p["status"]["podIP"], f"SHOW {name}", p["spec"]["nodeName"])[0][0] for n, p in w.pods().items()}
-
-
 def _rolled(w):
-    s = w.bed.get("statefulset", RELEASE, NAMESPACE)
+    s = w.bed.get("statefulset", w.release, NAMESPACE)
     st = s["status"]
     return (st.get("observedGeneration") == s["metadata"]["generation"] and st.get("updatedReplicas", 0) == w.instances
             and st["currentRevision"] == st["updateRevision"] and st.get("readyReplicas", 0) == w.instances)
@@ -27,10 +19,11 @@ def _rolled(w):
 def upgrade_reload(w, m):
     """helm upgrade with parameters that are reloaded: nothing restarts"""
     before = _runs(w)
-    want = "6MB" if _show(w, "work_mem")[m.primary] != "6MB" else "8MB"
-    w.values["postgresql"]["parameters"]["work_mem"] = want
+    name, one, other = w.engine.reload
+    want = other if w.engine.show(w, name)[m.primary] == one else one
+    w.parameters[name] = want
     m.fault(lambda: w.helm("upgrade"))
-    w.wait(f"work_mem is {want} at all members", lambda: set(_show(w, "work_mem").values()) == {want}, 200, 1)
+    w.wait(f"{name} is {want} at all members", lambda: set(w.engine.show(w, name).values()) == {want}, 200, 1)
     m.note(f"in force everywhere after {m.since():.0f} s")
     if _runs(w) != before:
         m.problem(f"something restarted: {before} before, {_runs(w)} after")
@@ -58,21 +51,21 @@ def _lead_with(w, m, member):
 
 
 def upgrade_restart(w, m):
-    """helm upgrade with parameters that need a restart and other resources, pg-0 leads: replicas first, one switchover"""
-    first = f"{RELEASE}-0"
+    """helm upgrade with parameters that need a restart and other resources, the lowest ordinal leads: replicas first, one switchover"""
+    first = f"{w.release}-0"
     _lead_with(w, m, first)
-    parameters = w.values["postgresql"]["parameters"]
-    parameters["shared_buffers"] = "96MB" if parameters["shared_buffers"] == "64MB" else "64MB"
+    name, one, other = w.engine.restart
+    w.parameters[name] = other if w.parameters[name] == one else one
     w.values["resources"]["limits"]["memory"] = "640Mi"
     _upgrade(w, m, 1)
-    seen = _show(w, "shared_buffers")
-    if set(seen.values()) != {parameters["shared_buffers"]}:
-        m.problem(f"shared_buffers: {seen}")
+    seen = w.engine.show(w, name)
+    if set(seen.values()) != {w.parameters[name]}:
+        m.problem(f"{name}: {seen}, not {w.parameters[name]}")
 
 
 def upgrade_other(w, m):
     """helm upgrade with other resources, the highest ordinal leads: Kubernetes takes it first, at most one switchover a member"""
-    last = f"{RELEASE}-{w.instances - 1}"
+    last = f"{w.release}-{w.instances - 1}"
     _lead_with(w, m, last)
     w.values["resources"]["requests"]["cpu"] = "60m" if w.values["resources"]["requests"]["cpu"] != "60m" else "50m"
     _upgrade(w, m, w.instances)  # who of equals takes over is not said beforehand: it may be the one that restarts next
@@ -80,7 +73,7 @@ def upgrade_other(w, m):
 
 def scale(w, m):
     """three members to two (the primary is the one that goes) and back to three"""
-    last = f"{RELEASE}-2"
+    last = f"{w.release}-2"
     if m.primary != last:
         w.kubectl("exec", m.primary, "-c", "mainstay", "--", "mainstay", "switchover", last, "--yes")
         w.wait(f"{last} leads", lambda: w.primary() == last, 60)
@@ -91,7 +84,7 @@ def scale(w, m):
     m.fault(lambda: w.helm("upgrade"))
     w.wait(f"{last} is gone", lambda: last not in w.pods(), 150)
     # Refused while its last report is fresh.
-    w.wait(f"{last} is forgotten", lambda: w.kubectl("exec", f"{RELEASE}-0", "-c", "mainstay", "--", "mainstay", "forget", last, "--yes") or True, 60, 1)
+    w.wait(f"{last} is forgotten", lambda: w.kubectl("exec", f"{w.release}-0", "-c", "mainstay", "--", "mainstay", "forget", last, "--yes") or True, 60, 1)
     w.wait_well(150)
     m.note(f"two members and well after {m.since():.0f} s")
     w.instances = 3
@@ -117,6 +110,5 @@ def reinstall(w, m):
         raise Failure(f"another database: system identifier {s['database']['system_id']}, it was {system}")
     if s["epoch"] <= epoch:
         m.problem(f"epoch {s['epoch']} after {epoch}")
-    m.load.service = w.dsn(w.service)
-    w.wait("a client writes", lambda: w.sql(w.service, f"INSERT INTO {load_.TABLES[0]} VALUES (-{int(time.time() * 1000)}, 'after', 0) RETURNING id",
-                                            w.writer_node()), 30)
+    m.load.service = w.target(w.service)
+    w.wait("a client writes", lambda: w.engine.write_after(w), 30)

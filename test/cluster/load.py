@@ -1,45 +1,33 @@
 """Clients of a cluster in the bed, that know exactly what was acknowledged.
 
-Load       kept      sessions through the Service of the primary, one row per transaction; they reconnect after an error
-           fresh     a new session through the Service for every row
+Load       kept      sessions through the Service of the primary, one write after the other; they reconnect after an error
+           fresh     a new session through the Service for every write
            beside    for each member, on its own node, a session to the pod's own address: it tries to write all the time,
                      whatever the member is. On a node that was cut off it is the client that only a fence can silence.
-Session, Ack and the judgement of overlaps are test/integration's (workload.py). `member` of an acknowledgement is the server's own
-address, as the server told it with each row: a pod that was made anew has another one.
+What a write is, the engine says (engine.py); Ack and the judgement of overlaps are test/integration's (workload.py). `member` of an
+acknowledgement is the server's own address, as the server told it: a pod that was made anew has another one.
 
-What a client has set (a service without it waits for TCP's own quarter of an hour): connect_timeout 1 s, tcp_user_timeout 2 s,
-an answer within 3 s. A row that had no answer by then counts as not acknowledged; its session is given up.
+What a client has set (a service without it waits for TCP's own quarter of an hour): 1 s for a connection, 2 s for its segments, 3 s for an
+answer. A write that had no answer by then counts as not acknowledged; its session is given up.
 """
 import itertools
 import threading
 
-import psycopg2
-import psycopg2.extras
-
 import shell
 from procs import now_ns
-from workload import Ack, Late, Load as Base, Session, overlap_ms
+from workload import Ack, overlap_ms
 
-TABLES = ("mainstay_rows", "mainstay_probe")
-TIMELINE = Base.TIMELINE
-CREATE = "".join(f"CREATE TABLE IF NOT EXISTS {t} (id bigint PRIMARY KEY, source text, timeline int);" for t in TABLES)
-INSERT = "INSERT INTO {} (id, source, timeline) VALUES (%s, %s, " + TIMELINE + ") RETURNING timeline, host(inet_server_addr())"
 CONNECT, ANSWER = 1.0, 3.0
 HOLD = 30.0  # beside the server a client waits longer: that one must be ended, not give up
-
-
-def dsn(host, user, password, port=5432):
-    return (f"host={host} port={port} dbname={user} user={user} password={password} connect_timeout=2 tcp_user_timeout=2000 "
-            f"sslmode=disable gssencmode=disable application_name=mainstay-test")
 
 
 class Load:
     """start() ... stop(). `where` is the network namespace of the clients of the Service; `members()` gives [(pod, address, netns)]."""
 
-    def __init__(self, service, where, members, ids=None, kept=2, fresh=1, pause=0.01, fresh_pause=0.03, beside_pause=0.05):
-        self.service, self.where, self.members = service, where, members
+    def __init__(self, engine, service, where, members, ids=None, fresh=1, pause=0.01, fresh_pause=0.03, beside_pause=0.05):
+        self.engine, self.service, self.where, self.members = engine, service, where, members
         self.ids = ids or itertools.count(1)
-        self.counts, self.pause, self.fresh_pause, self.beside_pause = (kept, fresh), pause, fresh_pause, beside_pause
+        self.counts, self.pause, self.fresh_pause, self.beside_pause = (engine.kept, fresh), pause, fresh_pause, beside_pause
         self.lock, self.stop_event, self.threads, self.seen = threading.Lock(), threading.Event(), [], set()
         self.write_acks, self.probe_acks, self.attempted, self.warned = [], [], set(), []
         self.last_error = {}
@@ -66,17 +54,18 @@ class Load:
             t.join(HOLD + 5)
 
     # ---- threads ----
-    def _insert(self, acks, session, table, source, timeout):
+    def _write(self, acks, session, source, timeout):
         with self.lock:
             ident = next(self.ids)
             self.attempted.add(ident)
         sent = now_ns()
-        timeline, address = session.run(INSERT.format(table), (ident, source), timeout=timeout)[0]
+        told = self.engine.write(session, source, ident, timeout)
         acked = now_ns()
-        if session.warned():
+        if told is None:
             self.warned.append(ident)
         else:
-            acks.append(Ack(sent, acked, address, timeline, ident, source))
+            reign, address = told
+            acks.append(Ack(sent, acked, address, reign, ident, source))
 
     def _failed(self, source, failure):
         self.last_error[source] = f"{type(failure).__name__} {str(failure).strip()[:200]}"
@@ -86,10 +75,10 @@ class Load:
             session = None
             while not self.stop_event.is_set():
                 try:
-                    session = session or Session(self.service, CONNECT)
-                    self._insert(self.write_acks, session, "mainstay_rows", source, ANSWER)
+                    session = session or self.engine.session(self.service, CONNECT)
+                    self._write(self.write_acks, session, source, ANSWER)
                     self.stop_event.wait(self.pause)
-                except (psycopg2.Error, Late) as failure:
+                except self.engine.errors as failure:
                     self._failed(source, failure)
                     if session:
                         session.close()
@@ -101,9 +90,9 @@ class Load:
             while not self.stop_event.is_set():
                 session = None
                 try:
-                    session = Session(self.service, CONNECT)
-                    self._insert(self.write_acks, session, "mainstay_rows", source, ANSWER)
-                except (psycopg2.Error, Late) as failure:
+                    session = self.engine.session(self.service, CONNECT)
+                    self._write(self.write_acks, session, source, ANSWER)
+                except self.engine.errors as failure:
                     self._failed(source, failure)
                 if session:
                     session.close()
@@ -120,17 +109,17 @@ class Load:
 
     def _beside(self, pod, target, netns):
         """Until its pod's address is another's or the namespace is gone."""
-        address = dict(w.split("=", 1) for w in target.split())["host"]
+        address = self.engine.word(target, "host")
         try:
             with shell.inside(netns):
                 session = None
                 while not self.stop_event.is_set():
                     try:
-                        session = session or Session(target, 2.0)
-                        self._insert(self.probe_acks, session, "mainstay_probe", "beside " + pod, HOLD)
-                    except psycopg2.errors.ReadOnlySqlTransaction:
+                        session = session or self.engine.session(target, 2.0)
+                        self._write(self.probe_acks, session, "beside " + pod, HOLD)
+                    except self.engine.refused:
                         pass
-                    except (psycopg2.Error, Late) as failure:
+                    except self.engine.errors as failure:
                         self._failed("beside " + pod, failure)
                         if session:
                             session.close()
@@ -168,7 +157,7 @@ class Load:
         return max(b - a for a, b in zip(edge, edge[1:])) / 1e9
 
     def recovered(self, since, count=3):
-        """Every client of the Service was acknowledged `count` rows that were sent after the moment."""
+        """Every client of the Service was acknowledged `count` writes that were sent after the moment."""
         have = {}
         for a in reversed(self.write_acks):
             if a.acked < since:
@@ -181,7 +170,7 @@ class Load:
         return max((a.acked for a in self.write_acks + self.probe_acks if a.member == address), default=0)
 
     def reigns(self, since=0):
-        """Timelines that acknowledged, in order: each change of the primary makes one."""
+        """Reigns that acknowledged, in order: each change of the primary makes one."""
         out = []
         for a in sorted(self.write_acks, key=lambda a: a.acked):
             if a.acked >= since and (not out or out[-1] != a.timeline):
@@ -191,40 +180,21 @@ class Load:
     def overlap_ms(self, kept):
         return overlap_ms(self.write_acks + self.probe_acks, kept)
 
-    def compare(self, have):
-        """`have`: {member: {table: set of ids}}. (ids that a member lacks, what is wrong)."""
-        problems, lost = [], set()
-        for table, acks in zip(TABLES, (self.write_acks, self.probe_acks)):
-            want = {a.id for a in acks}
+    def compare(self, have, planned=True):
+        """`have`: {member: {table: set of ids}}. (ids that a member lacks and that were promised, ids that were not, what is wrong).
+        `planned`: nothing broke (Engine.promised)."""
+        problems, lost, open_ = [], set(), {}
+        for table in self.engine.tables:
+            acks = [a for a in self.write_acks + self.probe_acks if self.engine.table(a.source) == table]
             for member, tables in have.items():
-                missing = want - tables[table]
+                missing = [a for a in acks if a.id not in tables[table]]
+                broken = [a for a in missing if self.engine.promised(a.source, planned)]
                 strange = {i for i in tables[table] if i >= 0} - self.attempted
-                lost |= missing
-                if missing:
-                    who = sorted({(a.source, a.member, a.timeline) for a in acks if a.id in missing})
-                    problems.append(f"{table} on {member}: {len(missing)} acknowledged rows are missing, of {who[:6]}")
+                lost |= {a.id for a in broken}
+                open_.update((a.id, a) for a in missing if a not in broken)
+                if broken:
+                    who = sorted({(a.source, a.member, a.timeline) for a in broken})
+                    problems.append(f"{table} on {member}: {len(broken)} acknowledged writes are missing, of {who[:6]}")
                 if strange:
                     problems.append(f"{table} on {member}: {len(strange)} rows that nobody wrote")
-        return lost, problems
-
-
-class Pool:
-    """A pool of sessions as applications have: most idle, some inside a transaction, some in a long query. Never judged, only in the way."""
-
-    def __init__(self, service, where, idle=12, in_transaction=4, querying=4):
-        self.sessions, self.where = [], where
-        kinds = [None] * idle + ["BEGIN; SELECT 1"] * in_transaction + ["SELECT pg_sleep(600)"] * querying
-        with shell.inside(where):
-            for statement in kinds:
-                connection = psycopg2.connect(service, async_=1)
-                psycopg2.extras.wait_select(connection)
-                if statement:
-                    connection.cursor().execute(statement)
-                self.sessions.append(connection)
-
-    def close(self):
-        for connection in self.sessions:
-            try:
-                connection.close()
-            except psycopg2.Error:
-                pass
+        return lost, open_, problems

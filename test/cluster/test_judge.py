@@ -8,7 +8,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(os.path.dirname(HERE), "kube"), os.path.join(os.path.dirname(HERE), "integration")]
 
 import report
-from cases import CASES
+from cases import CASES, cases_of
+from engine_redis import CONFIRMED, LOG, PROBE, ROWS
+from engines import ENGINES
 from load import Load
 from workload import Ack
 
@@ -19,8 +21,8 @@ def acks(source, times, member="10.88.1.2", timeline=1, first=0):
     return [Ack(int((t - 0.001) * SECOND), int(t * SECOND), member, timeline, first + i, source) for i, t in enumerate(times)]
 
 
-def load_of(*lists):
-    load = Load("", "", list, kept=2, fresh=1)
+def load_of(*lists, engine="postgresql"):
+    load = Load(ENGINES[engine], "", "", list, fresh=1)
     load.begun = 0
     for one in lists:
         load.write_acks += one
@@ -54,11 +56,28 @@ class Judge(unittest.TestCase):
     def test_loss_and_strangers(self):
         load = load_of(acks("kept0", [1, 2, 3]))
         have = {"pg-0": {"mainstay_rows": {0, 1, 2}, "mainstay_probe": set()}}
-        self.assertEqual(load.compare(have), (set(), []))
+        self.assertEqual(load.compare(have), (set(), {}, []))
         have["pg-1"] = {"mainstay_rows": {0, 2, 77}, "mainstay_probe": {-5}}
-        lost, problems = load.compare(have)
-        self.assertEqual(lost, {1})
-        self.assertEqual(len(problems), 2)
+        for planned in (True, False):  # PostgreSQL promises every row
+            lost, unconfirmed, problems = load.compare(have, planned)
+            self.assertEqual((lost, unconfirmed), ({1}, {}))
+            self.assertEqual(len(problems), 2)
+
+    def test_what_redis_promises(self):
+        """A crash may take what no replica had, nothing else may; and never what WAIT told."""
+        def have(rows, confirmed, log, probe=()):
+            return {"rd-1": {ROWS: set(rows), CONFIRMED: set(confirmed), LOG: set(log), PROBE: set(probe)}}
+        load = load_of(acks("kept0", [1, 2]), acks("kept1", [1, 2], first=10), acks("kept2", [1, 2], first=20), acks("fresh0", [1], first=30), engine="redis")
+        load.probe_acks += acks("beside rd-0", [1], first=40)
+        load.attempted.add(40)
+        self.assertEqual(load.compare(have([0, 1, 30], [10, 11], [20, 21], [40]), True), (set(), {}, []))
+        crash = have([0, 30], [10, 11], [20])
+        lost, unconfirmed, problems = load.compare(crash, False)
+        self.assertEqual((lost, set(unconfirmed), problems), (set(), {1, 21, 40}, []))
+        lost, unconfirmed, problems = load.compare(crash, True)
+        self.assertEqual((lost, set(unconfirmed), len(problems)), ({1, 21, 40}, set(), 3))
+        lost, unconfirmed, problems = load.compare(have([0, 1, 30], [10], [20, 21], [40]), False)
+        self.assertEqual((lost, set(unconfirmed), len(problems)), ({11}, set(), 1))
 
     def test_two_primaries(self):
         self.assertEqual(load_of(acks("kept0", [1, 2]), acks("kept1", [3, 4], "10.88.2.2", 2, 10)).overlap_ms(frozenset()), 0)
@@ -74,6 +93,18 @@ class Page(unittest.TestCase):
         self.assertEqual(report.verdict({"ok": True, "goal_s": 1.5, "kept_s": 1, "fresh_s": 1.6}), "over goal")
         self.assertEqual(report.verdict({"ok": True, "goal_s": 1.5, "kept_s": 1, "fresh_s": 1.4}), "ok")
         self.assertEqual(report.verdict({"ok": False}), "FAILED")
+
+    def test_what_was_lost(self):
+        self.assertEqual(report.lost_of({"lost": 0, "unconfirmed": 0}), "0")
+        self.assertEqual(report.lost_of({"lost": 0, "unconfirmed": 7}), "0 + 7 unconfirmed")
+
+    def test_cases_of_an_engine(self):
+        names = {engine: [c.name for c in cases_of(ENGINES[engine])] for engine in ENGINES}
+        self.assertNotIn("volatile", names["postgresql"])
+        self.assertEqual(set(names["redis"]) - set(names["postgresql"]), {"volatile", "volatile-pods"})
+        for engine in ENGINES.values():
+            for case in cases_of(engine):
+                self.assertIn(type(engine.goal(case)), (float, type(None)))
 
     def test_every_case_says_what_it_does(self):
         self.assertEqual(len({c.name for c in CASES}), len(CASES))

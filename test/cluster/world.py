@@ -1,19 +1,16 @@
-"""A release of helm/postgresql in a bed: install, who is who, when all is well, what to keep when it is not.
+"""A release of a chart (engine.py) in a bed: install, who is who, when all is well, what to keep when it is not.
 
-    w = World.up("hf", say); w.install(); w.wait_well(); load = w.load().start(); ...; w.judge(load); w.close()
+    w = World.up("hf", ENGINES["redis"], say); w.install(); w.wait_well(); load = w.load().start(); ...; w.judge(load); w.close()
 
-Members are pods pg-0 ... of the namespace; `primary` is the one that the role's label names. Everything is asked with a time limit;
+Members are pods RELEASE-0 ... of the namespace; `primary` is the one that the role's label names. Everything is asked with a time limit;
 while the API server is away, the last known members are used.
 """
 import base64
-import contextlib
 import itertools
 import json
 import os
 import time
 import urllib.request
-
-import psycopg2
 
 import bed as bed_
 import cluster
@@ -21,20 +18,11 @@ import layout
 import load as load_
 import shell
 from procs import now
-from workload import Late, Session
 
-NAMESPACE, RELEASE, ROLE = "db", "pg", "mainstay.io/role"
-CHART = os.path.join(layout.ROOT, "helm", "postgresql")
+NAMESPACE, ROLE = "db", "mainstay.io/role"
 LOGS = os.path.join(layout.ROOT, "build", "cluster-logs")
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
-# H + K of the profiles (docs/CONFIGURATION.md): after that an isolated primary has ended everything that could acknowledge.
-DEADLINE = {"default": 7.5 + 2.0, "fast": 2.0 + 0.9}
-VALUES = {
-    "mainstay": {"image": {"repository": "docker.io/mainstay/agent", "tag": "dev", "pullPolicy": "Never"}},
-    "image": {"pullPolicy": "Never"},
-    "postgresql": {"databases": {"app": {"owner": "app"}}, "parameters": {"shared_buffers": "64MB", "work_mem": "4MB"}},
-    "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}},
-}
+AGENT = {"mainstay": {"image": {"repository": "docker.io/mainstay/agent", "tag": "dev", "pullPolicy": "Never"}}, "image": {"pullPolicy": "Never"}}
 
 
 class Failure(AssertionError):
@@ -44,29 +32,30 @@ class Failure(AssertionError):
 class World:
     """One bed with one release."""
 
-    def __init__(self, bed, say):
-        self.bed, self.say, self.api = bed, say, bed.api
-        self.values = json.loads(json.dumps(VALUES))
+    def __init__(self, bed, engine, say):
+        self.bed, self.engine, self.say, self.api = bed, engine, say, bed.api
+        self.release = engine.release
+        self.values = self.first_values()
         self.instances, self.ids = 3, itertools.count(1)
-        self.known = []  # the last [(pod, dsn, netns)] that could be read
+        self.known = []  # the last [(pod, target, netns)] that could be read
         self.service = self.password = None
         self.attempted = set()
 
     @classmethod
-    def up(cls, prefix, say, keep=False):
+    def up(cls, prefix, engine, say, keep=False):
         """KEEP: a bed without an owner, which stays; one of the prefix that is up already is used (images anew, release anew)."""
-        images = [os.path.join(layout.images_dir(), f"{n}.tar") for n in ("agent", "postgres")]
+        images = [os.path.join(layout.images_dir(), f"{n}.tar") for n in engine.images]
         if keep:
             made = cluster.Cluster(prefix, 3)
             if made.exists():
                 made.load(images)
-                world = cls(bed_.Bed.attach(prefix), say)
+                world = cls(bed_.Bed.attach(prefix), engine, say)
                 world.clear()
                 return world
             made.up(images=images, say=say)
-            world = cls(bed_.Bed(made, ours=False), say)
+            world = cls(bed_.Bed(made, ours=False), engine, say)
         else:
-            world = cls(bed_.Bed.up(3, prefix, images, say=say), say)
+            world = cls(bed_.Bed.up(3, prefix, images, say=say), engine, say)
         world.bed.kubectl("create", "namespace", NAMESPACE)
         world.bed.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
         return world
@@ -76,7 +65,14 @@ class World:
 
     @property
     def deadline(self):
-        return DEADLINE[self.values["mainstay"].get("election", {}).get("profile", "default")]
+        return self.engine.deadline[self.values["mainstay"].get("election", {}).get("profile", "default")]
+
+    def first_values(self):
+        return json.loads(json.dumps({**AGENT, **self.engine.values, "image": AGENT["image"]}))
+
+    @property
+    def parameters(self):
+        return self.values[self.engine.section]["parameters"]
 
     # ---- the release ----
     def helm(self, verb):
@@ -84,7 +80,7 @@ class World:
         path = os.path.join(self.bed.layout.dir, "values.json")
         with open(path, "w", encoding="utf-8") as f:
             json.dump({**self.values, "instances": self.instances}, f)
-        return self.bed.helm("-n", NAMESPACE, verb, RELEASE, CHART, "-f", path)
+        return self.bed.helm("-n", NAMESPACE, verb, self.release, self.engine.chart, "-f", path)
 
     def install(self):
         """Seconds until every member was Ready."""
@@ -97,68 +93,65 @@ class World:
 
     def service_of(self):
         """Address of the primary's Service and the password, of now."""
-        address = self.bed.get("service", RELEASE, NAMESPACE)["spec"]["clusterIP"]
-        secret = self.bed.get("secret", f"{RELEASE}-user-app", NAMESPACE)["data"]["password"]
+        address = self.bed.get("service", self.release, NAMESPACE)["spec"]["clusterIP"]
+        secret = self.bed.get("secret", self.engine.secret, NAMESPACE)["data"][self.engine.key]
         self.password = base64.b64decode(secret).decode()
         self.service = address
 
     def uninstall(self):
         """The release is gone, its volumes, lock and Secrets stay."""
-        self.bed.helm("-n", NAMESPACE, "uninstall", RELEASE, "--wait", "--timeout", "110s")
+        self.bed.helm("-n", NAMESPACE, "uninstall", self.release, "--wait", "--timeout", "110s")
         self.wait("the pods are gone", lambda: not self.pods(), 110)
 
     def clear(self):
-        """Whatever was: everything of the release away, volumes too."""
-        self.bed.helm("-n", NAMESPACE, "uninstall", RELEASE, check=False)
+        """Whatever was: every release of the namespace away, volumes too."""
+        releases = {self.release, *self.bed.helm("-n", NAMESPACE, "list", "-aq", check=False).split()}
+        for release in sorted(releases):
+            self.bed.helm("-n", NAMESPACE, "uninstall", release, check=False)
         self.kubectl("delete", "pods", "--all", "--force", "--grace-period=0", check=False)
-        self.kubectl("delete", "pvc,secret", "-l", f"mainstay.io/cluster={RELEASE}", "--timeout=60s", timeout=70, check=False)
-        self.kubectl("delete", "configmap,lease", f"{RELEASE}-mainstay", check=False)
+        self.kubectl("delete", "pvc,secret", "-l", "mainstay.io/cluster", "--timeout=60s", timeout=70, check=False)
+        for release in sorted(releases):
+            self.kubectl("delete", "configmap,lease", f"{release}-mainstay", check=False)
         self.wait("the pods are gone", lambda: not self.pods(), 60)
         self.bed.recycle_volumes()
 
     def reset(self):
         """Founded anew."""
         self.clear()
-        self.values["postgresql"]["parameters"] = dict(VALUES["postgresql"]["parameters"])
+        election = self.values["mainstay"].get("election")
+        self.values = self.first_values()
+        if election:
+            self.values["mainstay"]["election"] = election
         self.instances = 3
         self.install()
-        self.tables()
+        self.prepare()
 
-    def tables(self):
-        """The application's own, made by the role and in the database that the values name. What is wrong, if anything."""
-        def make():
-            return self.sql(self.service, load_.CREATE + " SELECT 1", self.writer_node())
-        try:
-            self.wait("the tables are made", make, 20)
-            return []
-        except Failure as late:
-            psql = ["exec", "-i", self.primary(), "-c", "postgres", "--", "psql", "-h", "/var/run/postgresql", "-U", "postgres", "-q", "-f", "-"]
-            told = self.bed.kubectl("-n", NAMESPACE, *psql, stdin=f"CREATE ROLE app LOGIN PASSWORD '{self.password}';\nCREATE DATABASE app OWNER app;\n")
-            make()
-            return [f"role and database of the values were not there, made by hand: {late} {told}"]
+    def prepare(self):
+        """What clients need. What is wrong, if anything."""
+        return self.engine.prepare(self)
 
     def helm_test(self):
         """What is wrong, if anything."""
         try:
-            self.bed.helm("-n", NAMESPACE, "test", RELEASE, "--timeout", "110s")
+            self.bed.helm("-n", NAMESPACE, "test", self.release, "--timeout", "110s")
             return []
         except shell.Failed as failure:
             return [f"helm test: {failure} {self.kubectl('logs', '-l', 'app.kubernetes.io/component=test', '--tail=20', check=False)}"]
 
-    def kubectl(self, *args, timeout=60, check=True):
-        return self.bed.kubectl("-n", NAMESPACE, *args, timeout=timeout, check=check)
+    def kubectl(self, *args, timeout=60, check=True, stdin=None):
+        return self.bed.kubectl("-n", NAMESPACE, *args, timeout=timeout, check=check, stdin=stdin)
 
     # ---- members ----
     def pods(self):
         """The release's members by name, whatever their state."""
-        items = self.api.get(f"{PODS}?labelSelector=mainstay.io%2Fcluster%3D{RELEASE}", timeout=3)["items"]
+        items = self.api.get(f"{PODS}?labelSelector=mainstay.io%2Fcluster%3D{self.release}", timeout=3)["items"]
         found = {i["metadata"]["name"]: i for i in items}
-        return {n: p for n, p in sorted(found.items()) if n.rpartition("-")[0] == RELEASE and n.rpartition("-")[2].isdigit()}
+        return {n: p for n, p in sorted(found.items()) if n.rpartition("-")[0] == self.release and n.rpartition("-")[2].isdigit()}
 
     def members(self):
-        """[(pod, dsn, namespace of its node)] as last seen."""
+        """[(pod, target, namespace of its node)] as last seen."""
         try:
-            self.known = [(n, self.dsn(p["status"]["podIP"]), self.bed.netns(p["spec"]["nodeName"]))
+            self.known = [(n, self.target(p["status"]["podIP"]), self.bed.netns(p["spec"]["nodeName"]))
                           for n, p in self.pods().items() if p["status"].get("podIP")]
         except Exception:  # the API server is away: that is one of the cases
             pass
@@ -187,16 +180,8 @@ class World:
             with urllib.request.urlopen(f"http://{found['status']['podIP']}:7401/status", timeout=timeout) as answer:
                 return json.load(answer)
 
-    def dsn(self, host):
-        return load_.dsn(host, "app", self.password)
-
-    def sql(self, host, statement, node, timeout=30.0):
-        with self.bed.inside(node):
-            session = Session(self.dsn(host), 5.0)
-            try:
-                return session.run(statement, timeout=timeout)
-            finally:
-                session.close()
+    def target(self, host):
+        return self.engine.target(host, self.password)
 
     # ---- well ----
     def unwell(self):
@@ -213,9 +198,10 @@ class World:
         s = self.status(primary)
         if s["role"] != "primary" or not s["database"]["writable"]:
             return f"{primary} has the label and is {s['role']}, phase {s['phase']}"
+        why = self.engine.unwell(self, pods, primary, s)
+        if why:
+            return why
         others = sorted(set(pods) - {primary})
-        if sorted(s["durability"]["sync_names"]) != others:
-            return f"{primary} is acknowledged by {s['durability']['sync_names']}, not yet by {others}"
         roles = {n: p["metadata"]["labels"].get(ROLE) for n, p in pods.items()}
         if any(roles[n] != "replica" for n in others):
             return f"labels {roles}"
@@ -246,32 +232,24 @@ class World:
 
     # ---- load and judgement ----
     def load(self):
-        return load_.Load(self.dsn(self.service), self.bed.netns(self.writer_node()), self.members, self.ids)
+        return load_.Load(self.engine, self.target(self.service), self.bed.netns(self.writer_node()), self.members, self.ids)
 
-    def judge(self, load):
-        """After load.stop(): compares every acknowledged row with every member. (lost, overlap in ms, problems)."""
+    def judge(self, load, planned=True):
+        """After load.stop(): compares every acknowledged write with every member. (lost, unconfirmed ones that are not there, overlap in ms,
+        problems)."""
         load.attempted = self.attempted
         self.wait_well(60)
-        primary, pods = self.primary(), self.pods()
-        addresses = {n: (p["status"]["podIP"], p["spec"]["nodeName"]) for n, p in pods.items()}
-        target = self.sql(addresses[primary][0], "SELECT pg_current_wal_flush_lsn()", addresses[primary][1])[0][0]
-        have = {}
-        for name, (host, node) in addresses.items():
-            if name != primary:
-                replayed = f"SELECT pg_last_wal_replay_lsn() >= '{target}'::pg_lsn"
-                self.wait(f"{name} replayed {target}", lambda h=host, n=node, q=replayed: self.sql(h, q, n)[0][0], 60)
-            have[name] = {t: {r[0] for r in self.sql(host, f"SELECT id FROM {t}", node)} for t in load_.TABLES}
-        lost, problems = load.compare(have)
+        have = self.engine.everywhere(self, self.primary(), self.pods())
+        lost, unconfirmed, problems = load.compare(have, planned)
         everywhere = set.intersection(*(set().union(*tables.values()) for tables in have.values()))
         overlap = load.overlap_ms(everywhere)
         if overlap:
             problems.append(f"two members acknowledged at the same time for {overlap:.1f} ms")
-        return len(lost), overlap, problems
+        return len(lost), unconfirmed, overlap, problems
 
     def empty(self):
         """What was compared need not be carried on."""
-        with contextlib.suppress(psycopg2.Error, Late):
-            self.sql(self.service, "TRUNCATE mainstay_rows, mainstay_probe", self.writer_node(), 10)
+        self.engine.empty(self)
 
     # ---- evidence ----
     def keep_evidence(self, case, text):
@@ -292,12 +270,12 @@ class World:
         keep("describe.txt", "describe", "pods")
         keep("events.txt", "get", "events.events.k8s.io", "--sort-by=.metadata.creationTimestamp")
         keep("endpointslices.yaml", "get", "endpointslices", "-o", "yaml")
-        keep("lock.yaml", "get", "configmap", f"{RELEASE}-mainstay", "-o", "yaml")
+        keep("lock.yaml", "get", "configmap", f"{self.release}-mainstay", "-o", "yaml")
         for n in range(max(3, self.instances)):
-            pod = f"{RELEASE}-{n}"
+            pod = f"{self.release}-{n}"
             keep(f"{pod}.agent.log", "logs", pod, "-c", "mainstay", "--timestamps", "--tail=4000")
             keep(f"{pod}.agent.before.log", "logs", pod, "-c", "mainstay", "--timestamps", "--tail=4000", "--previous")
-            keep(f"{pod}.postgres.log", "logs", pod, "-c", "postgres", "--timestamps", "--tail=2000")
+            keep(f"{pod}.database.log", "logs", pod, "-c", self.engine.container, "--timestamps", "--tail=2000")
             keep(f"{pod}.status.txt", "exec", pod, "-c", "mainstay", "--", "mainstay", "status")
             keep(f"{pod}.why.txt", "exec", pod, "-c", "mainstay", "--", "mainstay", "why", "-n", "60")
         return folder

@@ -8,75 +8,19 @@ RedisLoad  writers that send the next only after an answer; errors and silence m
            With wait=N every kind counts only what N replicas confirmed.
 Prober     asks every member by ROLE, all the time.
 
-No client library: the tests speak RESP themselves, so that nothing retries or redirects behind their back.
+The tests speak RESP themselves (resp.py).
 """
-import socket
 import threading
 import time
 from collections import namedtuple
 
 from procs import now_ns
+from resp import Resp, RespError
 
 APP, PASSWORD = "app", "app-password"
 KINDS = ("set", "register", "append")
 
 Ack = namedtuple("Ack", "sent acked member key value")
-
-
-class RespError(Exception):
-    """An error that the server answered."""
-
-
-class Resp:
-    """One connection; every call is bounded by `timeout`."""
-    def __init__(self, port, user=APP, password=PASSWORD, timeout=2.0):
-        self.sock = socket.create_connection(("127.0.0.1", port), timeout)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.file = self.sock.makefile("rb")
-        try:
-            if user:
-                self("AUTH", user, password)
-        except (OSError, RespError):
-            self.close()
-            raise
-
-    def send(self, *words):
-        parts = [b"*%d\r\n" % len(words)]
-        for word in words:
-            data = word if isinstance(word, bytes) else str(word).encode()
-            parts.append(b"$%d\r\n%s\r\n" % (len(data), data))
-        self.sock.sendall(b"".join(parts))
-
-    def __call__(self, *words):
-        self.send(*words)
-        return self.read()
-
-    def read(self):
-        line = self.file.readline()
-        if not line.endswith(b"\r\n"):
-            raise ConnectionError("closed")
-        kind, rest = line[:1], line[1:-2].decode()
-        if kind == b"-":
-            raise RespError(rest)
-        if kind == b"+":
-            return rest
-        if kind == b":":
-            return int(rest)
-        if kind == b"$":
-            if int(rest) < 0:
-                return None
-            data = self.file.read(int(rest) + 2)
-            if len(data) != int(rest) + 2:
-                raise ConnectionError("closed")
-            return data[:-2].decode()
-        return [self.read() for _ in range(int(rest))]
-
-    def info(self, section="replication"):
-        return dict(line.split(":", 1) for line in self("INFO", section).split("\r\n") if ":" in line)
-
-    def close(self):
-        self.file.close()
-        self.sock.close()
 
 
 def leave(session):
