@@ -205,6 +205,7 @@ CASES = [
     Case("upgrade-other", cases_change.upgrade_other, 1.5, "", False, True),
     Case("scale", cases_change.scale, 1.5, "", False, True),
     Case("pvc-lost", pvc_lost, 1.5, "", False, True),
+    Case("password", cases_change.password, 1.5, "", False, True, ("redis",)),
     Case("reinstall", cases_change.reinstall, None, "", True, True),
     # The last ones: they install the release anew.
     Case("volatile", volatile_container, 1.5, "", True, False, ("redis",)),

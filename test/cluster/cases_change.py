@@ -1,4 +1,7 @@
 """Cases in which people change the release: upgrades, scaling, uninstall and reinstall on the kept volumes."""
+import base64
+import json
+
 from procs import now
 from world import Failure, NAMESPACE
 
@@ -90,6 +93,28 @@ def scale(w, m):
     w.instances = 3
     w.helm("upgrade")
     m.healing_from()
+
+
+def password(w, m):
+    """a second password is put into the user's Secret: both let in, no session is cut, nothing restarts"""
+    before, old = _runs(w), w.password
+    new = f"changed-{old[:8]}"
+    lines = base64.b64encode(f"{new}\n{old}\n".encode()).decode()
+    patch = json.dumps({"data": {w.engine.key: lines}})
+    m.fault(lambda: w.kubectl("patch", "secret", w.engine.secret, "--type=merge", "-p", patch))
+
+    def let_in():
+        for pod in w.pods().values():
+            with w.bed.inside(pod["spec"]["nodeName"]):
+                w.engine.session(w.engine.target(pod["status"]["podIP"], new), 5.0).close()
+        return True
+    w.wait("the new password lets in at all members", let_in, 200, 1)
+    m.note(f"in force everywhere after {m.since():.0f} s")
+    if _runs(w) != before:
+        m.problem(f"something restarted: {before} before, {_runs(w)} after")
+    if len(m.reigns()) > 1:
+        m.problem("the primary changed")
+    w.password = new
 
 
 def reinstall(w, m):

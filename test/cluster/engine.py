@@ -27,6 +27,7 @@ class Engine:
     reload = restart = None            # (parameter, value, other value): reloaded; needs a restart of the server
     clients = ""                       # for people: who writes
     title = ""                         # for people: name and version of the server
+    remarks = ""                       # for people: what the figures must be read with
     peer = None                        # for people: whose figures are the cases' `peer`; None: there are none
 
     @property

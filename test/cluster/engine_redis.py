@@ -50,6 +50,14 @@ class Redis(Engine):
     errors, refused = (OSError, resp.RespError), (Refused,)
     reload, restart = ("maxmemory", "96mb", "64mb"), ("databases", "32", "16")
     title = "Redis 7.0.15"
+    remarks = """Lost: what a client had confirmed by `WAIT 1`, and everything when nothing broke; *unconfirmed*: what Redis had acknowledged before any replica
+had it and a crash took (docs/REDIS.md, What is promised), those of the client beside an isolated primary included.
+
+What is above the goal is for the most part kube-proxy's: the former primary's label goes and the new one's comes, two changes of its rules of which
+it makes at most one a second. With a killed shim it is the kubelet's: without synchronous standbys the old shim's end counts as proven
+when the next one answers, and that is a new container. While the API server is away nobody can take over data that died with their process;
+afterwards it is waited for until the member that is to lead reaches it again (kube-proxy on its node asks at intervals of up to a minute).
+"""
     clients = ("three sessions that stay open and reconnect after an error (one sets a key for each write, one sets a register and counts it when\n"
                "`WAIT 1` tells that a replica has it, one appends to a list), one client with a new session for every key")
 

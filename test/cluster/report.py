@@ -10,11 +10,6 @@ HEADINGS = {"postgresql": "## Pods on a real Kubernetes: `./dev test --cluster`"
             "redis": "## Redis in pods: `./dev test --cluster --engine redis`"}
 
 
-UNCONFIRMED = """
-Lost: what a client had confirmed by `WAIT 1`, and everything when nothing broke; *unconfirmed*: what Redis had acknowledged before any replica
-had it and a crash took (docs/REDIS.md, What is promised), those of the client beside an isolated primary included."""
-
-
 def seconds(value):
     return "" if value is None else f"{value:.2f}"
 
@@ -67,7 +62,8 @@ def section(results, o):
 write through its Service from another node: {engine.clients}, and beside each member, on its own node, one that tries to write to it whatever it is. After each case every acknowledged write is
 compared on every member. Outage: the longest time that any of these clients of the Service had no acknowledgement; closed: that nobody had one,
 beside the members neither (the rest is the way of a label to the nodes: endpoints, and kube-proxy, which changes its rules at most once a second). Well: until every member is
-Ready, streams and acknowledges again, from the end of the fault. Clients have 1 s for a connection, `tcp_user_timeout` 2 s and wait 3 s for an answer.{"" if peers else UNCONFIRMED}
+Ready, streams and acknowledges again, from the end of the fault. Clients have 1 s for a connection, `tcp_user_timeout` 2 s and wait 3 s for an answer.
+{engine.remarks.strip()}
 
 {time.strftime('%F')}, {engine.title}, lock {o.lock}, profile {o.profile}, 2 cores, load average {load[0]:.0f} to {max(load):.0f} from other work.
 {f"The last column: {engine.peer}, where there is a figure." if peers else ""}

@@ -101,7 +101,7 @@ class Page(unittest.TestCase):
     def test_cases_of_an_engine(self):
         names = {engine: [c.name for c in cases_of(ENGINES[engine])] for engine in ENGINES}
         self.assertNotIn("volatile", names["postgresql"])
-        self.assertEqual(set(names["redis"]) - set(names["postgresql"]), {"volatile", "volatile-pods"})
+        self.assertEqual(set(names["redis"]) - set(names["postgresql"]), {"password", "volatile", "volatile-pods"})
         for engine in ENGINES.values():
             for case in cases_of(engine):
                 self.assertIn(type(engine.goal(case)), (float, type(None)))

@@ -95,7 +95,7 @@ class World:
         """Address of the primary's Service and the password, of now."""
         address = self.bed.get("service", self.release, NAMESPACE)["spec"]["clusterIP"]
         secret = self.bed.get("secret", self.engine.secret, NAMESPACE)["data"][self.engine.key]
-        self.password = base64.b64decode(secret).decode()
+        self.password = base64.b64decode(secret).decode().split("\n")[0]  # the newest of those that let in
         self.service = address
 
     def uninstall(self):
