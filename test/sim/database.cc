@@ -91,7 +91,7 @@ void World::LoseData(int m) {
   Database& d = nodes_[m].db;
   if (!d.exists || d.unopened) return;
   if (db_.Chance(400)) return ForgetData(m);
-  d.rolled_back = true;
+  d.rolled_back = d.lost_end = true;
   d.conn_to = -1;  // it starts closed
   d.consistent = {};
   const uint64_t back = db_.Below(200);
@@ -129,7 +129,7 @@ void World::CloseDb(int m) {
 void World::OpenDb(int m, Epoch epoch, const SyncConfig& cfg) {
   Database& d = nodes_[m].db;
   d.writable = true;
-  d.unopened = d.rolled_back = false;
+  d.unopened = d.rolled_back = d.lost_end = false;
   d.epoch = d.reign = epoch;
   d.reign_from = d.log.end;
   d.cfg = cfg;
@@ -299,7 +299,7 @@ void World::Connect(int s, uint32_t gen) {
   d.rx = true;
   d.rx_gen = ++next_nonce_;
   d.rx_at = now_;
-  d.rolled_back = false;
+  d.rolled_back = d.lost_end = false;
   if (d.reign != d.conn_epoch) {
     d.reign = d.conn_epoch;
     d.reign_from = d.log.end;

@@ -117,7 +117,7 @@ void World::KillNode(int m) {
 
 void World::ReviveNode(int m) {
   Node& n = nodes_[m];
-  if (n.node_up) return;
+  if (n.node_up || (gone_ >> m & 1) != 0) return;
   n.node_up = n.member = true;
   Trace(m, "NODE is up");
   Push(now_ + 20 * kMs, Ev::kAgentStart, m);
@@ -385,7 +385,9 @@ void World::HealAll() {
   plan_.msg_loss_pm = plan_.msg_slow_pm = plan_.store_lost_pm = plan_.store_mute_pm = plan_.store_zombie_pm =
       plan_.store_409_pm = 0;
   plan_.store_slow_pm = plan_.engine_fail_pm = plan_.wal_slow_pm = 0;
+  if (plan_.live != 0) KillForGood();
   for (int m = 0; m < plan_.members; m++) {
+    if ((gone_ >> m & 1) != 0) continue;
     Node& n = nodes_[m];
     for (int w = 2; w >= 0; w--) {
       n.pauses[w] = std::min(n.pauses[w], 1);

@@ -185,10 +185,17 @@ bool World::Good(std::string* why) const {
   const Record& r = *record_;
   if (r.holder_name != nodes_[p].name || r.epoch != d.epoch || r.release.released)
     return *why = "the record names another", false;
-  if (!CanAck(p)) return *why = nodes_[p].name + " cannot acknowledge", false;
+  int left = 0;
+  for (int m = 0; m < plan_.members; m++) {
+    const election::Member* member = r.FindMember(nodes_[m].name);
+    if (m != p && (gone_ >> m & 1) == 0 && member != nullptr && !member->no_failover) left++;
+  }
+  // (Strict waits for as many as are asked for; with fewer members left, for ever.)
+  const bool waits = r.durability == Durability::kStrict && left < plan_.sync_count;
+  if (!waits && !CanAck(p)) return *why = nodes_[p].name + " cannot acknowledge", false;
   size_t voters = 0;
   for (int m = 0; m < plan_.members; m++) {
-    if (m == p || !nodes_[m].member) continue;
+    if (m == p || !nodes_[m].member || (gone_ >> m & 1) != 0) continue;
     const Database& s = nodes_[m].db;
     if (!s.running || !s.rx || s.conn_to != p || !d.tx[m].up || !d.tx[m].streaming || s.conn_epoch != d.epoch)
       return *why = nodes_[m].name + " does not stream from " + nodes_[p].name + " under its epoch", false;
@@ -196,10 +203,68 @@ bool World::Good(std::string* why) const {
     if (member == nullptr) return *why = nodes_[m].name + " is not in the record", false;
     if (member->no_failover) continue;
     voters++;
-    if (r.durability != Durability::kAsync && !r.HasVoter(nodes_[m].name))
+    if (!waits && r.durability != Durability::kAsync && !r.HasVoter(nodes_[m].name))
       return *why = nodes_[m].name + " is no voter", false;
   }
   if (r.durability != Durability::kAsync && (d.cfg.k < 1 && voters > 0)) return *why = "k is 0", false;
+  return true;
+}
+
+// Do the promises allow the others to go on without these members? By what the record says and what is on the
+// disks, not by what the core makes of it.
+bool World::MayGoOnWithout(uint32_t gone) const {
+  if (record_ == nullptr || !present_ || damaged_ || restored_ > 0 || record_->cluster_id.empty()) return false;
+  const Record& r = *record_;
+  const auto left = [&](const election::Name& name) -> const Node* {
+    const int m = Index(name);
+    if (m < 0 || m >= plan_.members || (gone >> m & 1) != 0) return nullptr;
+    const Database& d = nodes_[m].db;
+    const election::Member* member = r.FindMember(name);
+    const bool same = member != nullptr && d.exists && !d.broken && r.cluster_id == "s" + std::to_string(d.system);
+    return same && logs_.Contains(d.log, d.consistent) ? &nodes_[m] : nullptr;
+  };
+  if (r.durability != Durability::kAsync || !r.voters.empty()) {
+    // Any q voters have a member with everything that was acknowledged. (Another disk than the record's does
+    // not vote.)
+    int32_t have = 0;
+    for (const auto& v : r.voters) {
+      const Node* n = left(v);
+      have += n != nullptr && r.FindMember(v)->data_nonce == "d" + std::to_string(n->db.nonce) ? 1 : 0;
+    }
+    return !r.voters.empty() && have >= r.freeze;
+  }
+  // Somebody who was with the last reign and may lead. One that may not, and has more, is waited for.
+  bool any = false;
+  for (const election::Member& member : r.members) {
+    const Node* n = left(member.name);
+    if (n == nullptr) continue;
+    if (member.no_failover || (plan_.no_failover >> n->index & 1) != 0) return false;
+    const Database& d = n->db;
+    const Epoch lineage = (n->agent_up ? n->state.memory : n->durable).lineage;
+    any = any || (!d.lost_end && (plan_.volatile_data == 0 || d.running) && lineage >= r.base &&
+                  lineage <= r.epoch && lineage > 0);
+  }
+  return any;
+}
+
+// The primary, and with it some more but a majority, if the others may go on without them.
+bool World::KillForGood() {
+  if (plan_.gone == 0 || gone_ != 0 || record_ == nullptr) return false;
+  const int holder = Index(record_->holder_name);
+  if (holder < 0 || holder >= plan_.members) return false;
+  uint32_t wanted = 1u << holder;
+  for (int64_t i = 1; i < std::min(plan_.gone, (plan_.members - 1) / 2); i++) {
+    const int m = static_cast<int>(fault_.Below(static_cast<uint32_t>(plan_.members)));
+    if (MayGoOnWithout(wanted | 1u << m)) wanted |= 1u << m;
+  }
+  if (!MayGoOnWithout(wanted)) return false;
+  gone_ = wanted;
+  stats_.gone++;
+  for (int m = 0; m < plan_.members; m++) {
+    if ((gone_ >> m & 1) == 0) continue;
+    Trace(m, "FAULT it dies for good");
+    KillNode(m);
+  }
   return true;
 }
 
@@ -208,9 +273,13 @@ void World::CheckLive() {
   if (Good(&why)) {
     if (good_since_ < 0) good_since_ = now_;
     if (now_ - good_since_ >= 5 * kSec) {  // and it stays so
-      stats_.converge_ns = good_since_ - live_since_;
-      done_ = true;
-      return;
+      stats_.converge_ns = std::max(stats_.converge_ns, good_since_ - live_since_);
+      good_since_ = -1;
+      if (!KillForGood()) {
+        done_ = true;
+        return;
+      }
+      live_since_ = now_;  // once more, without its primary
     }
   } else {
     if (good_since_ >= 0) Trace(-1, "WORLD was well, but now: %s", why.c_str());
@@ -233,6 +302,16 @@ void World::CheckLive() {
       n.db.gen = gen, n.db.conn_try = tries;
       n.durable = {};
       ReviveNode(m);
+    }
+  }
+  // A member that must not lead has what nobody else has: `mainstay why` says so, and people decide.
+  if (plan_.no_failover != 0 && good_since_ < 0 && (now_ - live_since_) / kSec == 30 && Primary() >= 0) {
+    bool writable = false;
+    for (const Node& n : nodes_) writable = writable || (n.db.running && n.db.writable);
+    for (int m = 0; m < plan_.members && !writable; m++) {
+      if ((plan_.no_failover >> m & 1) == 0 || !nodes_[m].agent_up) continue;
+      Trace(m, "PEOPLE let it lead");
+      Deliver(m, election::TagsChanged{}, 0, nodes_[m].agent_gen);
     }
   }
   // People put right what they did: nobody stays fenced, the cluster is not paused.

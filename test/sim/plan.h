@@ -28,7 +28,7 @@ inline constexpr int kMaxNodes = 7;
                   X(write_us, 100000) X(engine_fail_pm, 0) X(settle_us, 20000) X(kill_us, 8000)              \
                       X(start_ms, 200) X(promote_us, 35000) X(rewind_ms, 1500) X(clone_ms, 4000)             \
                           X(wal_timeout_ms, 5000) X(no_failover, 0) X(priority, 0) X(live, 1) X(mistake, 0)  \
-                          X(volatile_data, 0)
+                          X(volatile_data, 0) X(gone, 0)
 
 // What can go wrong. `target` and `dur_ms` of the fault say where and for how long; `r` is its private
 // randomness.

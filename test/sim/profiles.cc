@@ -36,6 +36,7 @@ struct Profile {
   int fast_pm = 500;
   int first_ms = 2000;  // no fault before
   bool volatile_data = false;
+  int gone_pm = 0;  // share of the runs in which the primary that is there at the end dies for good
   std::vector<Weight> weights;
   std::vector<Moment> moments;  // empty: all
 };
@@ -63,10 +64,10 @@ std::vector<Weight> Plus(std::vector<Weight> a, std::vector<Weight> b) {
 // clang-format off
 std::vector<Profile> Make() {
   std::vector<Profile> p;
-  p.push_back({.name = "swarm", .members_lo = 2, .members_hi = 7, .swarm = true, .weights = Everything()});
-  p.push_back({.name = "calm", .members_lo = 2, .members_hi = 5, .noise = 0, .per_minute = 2, .weights = {{K::switchover, 1}, {K::node_death, 1}}});
+  p.push_back({.name = "swarm", .members_lo = 2, .members_hi = 7, .swarm = true, .gone_pm = 300, .weights = Everything()});
+  p.push_back({.name = "calm", .members_lo = 2, .members_hi = 5, .noise = 0, .per_minute = 2, .gone_pm = 700, .weights = {{K::switchover, 1}, {K::node_death, 1}}});
   // Data that die with their process, in part or wholly (Redis).
-  p.push_back({.name = "volatile", .members_lo = 2, .members_hi = 5, .durability = 1, .takeover = 2, .volatile_data = true, .weights = {
+  p.push_back({.name = "volatile", .members_lo = 2, .members_hi = 5, .durability = 1, .takeover = 2, .volatile_data = true, .gone_pm = 300, .weights = {
       {K::db_crash, 20}, {K::node_death, 14}, {K::switchover, 14}, {K::agent_crash, 8}, {K::crash_mid, 10}, {K::agent_pause, 6}, {K::db_pause, 6},
       {K::isolate, 8}, {K::cut_pair, 6}, {K::cut_store, 6}, {K::store_down, 3}, {K::shutdown, 5}, {K::wal_slow, 4}, {K::failover, 2}, {K::engine_bad, 3}}});
   // Pauses of shims and whole machines: what only the sync set makes safe.
@@ -75,10 +76,10 @@ std::vector<Profile> Make() {
   p.push_back({.name = "lock", .members_lo = 2, .members_hi = 4, .weights = {
       {K::delete_lock, 10}, {K::edit_lock, 6}, {K::store_zombie, 10}, {K::store_mute, 8}, {K::cut_store, 8}, {K::agent_pause, 8},
       {K::agent_crash, 6}, {K::isolate, 6}, {K::store_down, 4}, {K::switchover, 3}}});
-  p.push_back({.name = "sync", .members_lo = 3, .members_hi = 5, .durability = 6, .takeover = 1, .weights = {
+  p.push_back({.name = "sync", .members_lo = 3, .members_hi = 5, .durability = 6, .takeover = 1, .gone_pm = 500, .weights = {
       {K::cut_pair, 10}, {K::isolate, 10}, {K::wal_slow, 10}, {K::db_crash, 8}, {K::node_death, 8}, {K::agent_pause, 8},
       {K::crash_mid, 8}, {K::pause_mid, 8}, {K::store_mute, 5}, {K::store_zombie, 5}, {K::switchover, 5}, {K::wipe, 1}}});
-  p.push_back({.name = "takeover", .members_lo = 3, .members_hi = 5, .aimed_pm = 700, .weights = {
+  p.push_back({.name = "takeover", .members_lo = 3, .members_hi = 5, .aimed_pm = 700, .gone_pm = 500, .weights = {
       {K::node_death, 15}, {K::isolate, 10}, {K::crash_mid, 15}, {K::pause_mid, 15}, {K::agent_crash, 8}, {K::switchover, 8},
       {K::cut_pair, 8}, {K::store_zombie, 8}, {K::db_crash, 5}}});
   p.push_back({.name = "people", .members_lo = 2, .members_hi = 5, .weights = {
@@ -262,6 +263,8 @@ Plan MakePlan(uint64_t seed, const std::string& name) {
   p.profile = f.name;
   DrawCluster(r, f, &p);
   DrawNoise(r, f.noise == 2 ? static_cast<int>(r.Below(3)) : f.noise, &p);
+  Rng ends(seed, 78);
+  if (ends.Chance(f.gone_pm)) p.gone = 1 + static_cast<int64_t>(ends.Below(3));
   std::vector<Weight> weights;
   int total = 0;
   for (const Weight& w : f.weights) {

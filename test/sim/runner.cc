@@ -137,6 +137,7 @@ void Totals::Add(const Outcome& o) {
   acquired += o.stats.acquired;
   faults += o.stats.faults;
   kills += o.stats.kills;
+  gone += o.stats.gone;
   sim_hours += static_cast<double>(o.stats.sim_ns) / 3.6e12;
   converge_max = std::max(converge_max, static_cast<double>(o.stats.converge_ns) / 1e9);
 }

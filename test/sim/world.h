@@ -61,6 +61,7 @@ struct Database {
   bool exists = false;
   bool unopened = false;     // founded, never opened
   bool rolled_back = false;  // data in the process: what is here was saved by an earlier one
+  bool lost_end = false;     // and it was not with any primary since
   Epoch reign = 0;           // the last one that was followed or led,
   uint64_t reign_from = 0;   // and where its part of the log begins here
   bool broken = false;       // a rewind was interrupted: needs another or a clone
@@ -213,7 +214,7 @@ struct Violation {
 };
 
 struct Stats {
-  uint64_t steps = 0, events = 0, opens = 0, acquired = 0, acks = 0, faults = 0, kills = 0, quorum = 0;
+  uint64_t steps = 0, events = 0, opens = 0, acquired = 0, acks = 0, faults = 0, kills = 0, quorum = 0, gone = 0;
   int64_t sim_ns = 0;
   int64_t converge_ns = 0;
   uint64_t hash = 1469598103934665603u;
@@ -357,6 +358,8 @@ class World {
   void CheckSets(const char* when);
   void CheckEngine(int m, const election::Engine& op);
   void CheckLive();
+  bool MayGoOnWithout(uint32_t gone) const;
+  bool KillForGood();
   bool Good(std::string* why) const;
   bool Protected(Epoch epoch) const;
   void Trace(int m, const char* format, ...) __attribute__((format(printf, 3, 4)));
@@ -372,6 +375,7 @@ class World {
   uint64_t seq_ = 0;
   bool tell_write_[kMaxNodes] = {};
   bool done_ = false, live_phase_ = false, dirty_ = false;
+  uint32_t gone_ = 0;  // members that never come back
   int64_t live_since_ = 0, live_bound_ = 0, good_since_ = -1;
   std::vector<Item> queue_;
   std::deque<election::Event> pool_;
