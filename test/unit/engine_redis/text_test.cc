@@ -267,8 +267,9 @@ TEST(Users, PasswordsFromFiles) {
     text = bad;
     const auto refused = WithPasswords(*users, read);
     EXPECT_FALSE(refused.ok()) << bad;
-    if (bad.size() > 3)
+    if (bad.size() > 3) {
       EXPECT_FALSE(absl::StrContains(refused.status().message(), bad)) << "a password in an error";
+    }
   }
   text = "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl\nm\nn\no\np\nq\n";
   EXPECT_FALSE(WithPasswords(*users, read).ok()) << "17 passwords";
