@@ -213,14 +213,16 @@ bool World::Good(std::string* why) const {
 // Do the promises allow the others to go on without these members? By what the record says and what is on the
 // disks, not by what the core makes of it.
 bool World::MayGoOnWithout(uint32_t gone) const {
-  if (record_ == nullptr || !present_ || damaged_ || restored_ > 0 || record_->cluster_id.empty()) return false;
+  if (record_ == nullptr || !present_ || damaged_ || restored_ > 0 || record_->cluster_id.empty())
+    return false;
   const Record& r = *record_;
   const auto left = [&](const election::Name& name) -> const Node* {
     const int m = Index(name);
     if (m < 0 || m >= plan_.members || (gone >> m & 1) != 0) return nullptr;
     const Database& d = nodes_[m].db;
     const election::Member* member = r.FindMember(name);
-    const bool same = member != nullptr && d.exists && !d.broken && r.cluster_id == "s" + std::to_string(d.system);
+    const bool same =
+        member != nullptr && d.exists && !d.broken && r.cluster_id == "s" + std::to_string(d.system);
     return same && logs_.Contains(d.log, d.consistent) ? &nodes_[m] : nullptr;
   };
   if (r.durability != Durability::kAsync || !r.voters.empty()) {

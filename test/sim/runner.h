@@ -28,7 +28,8 @@ Outcome RunPlan(const Plan& plan, FILE* trace = nullptr, uint64_t max_steps = UI
 Plan Shrink(const Plan& plan, const std::string& invariant, double seconds);
 
 struct Totals {
-  uint64_t runs = 0, steps = 0, events = 0, opens = 0, acks = 0, acquired = 0, faults = 0, kills = 0, gone = 0;
+  uint64_t runs = 0, steps = 0, events = 0, opens = 0, acks = 0, acquired = 0, faults = 0, kills = 0,
+           gone = 0;
   double sim_hours = 0, wall = 0, converge_max = 0;
   void Add(const Outcome& o);
 };

@@ -214,7 +214,8 @@ struct Violation {
 };
 
 struct Stats {
-  uint64_t steps = 0, events = 0, opens = 0, acquired = 0, acks = 0, faults = 0, kills = 0, quorum = 0, gone = 0;
+  uint64_t steps = 0, events = 0, opens = 0, acquired = 0, acks = 0, faults = 0, kills = 0, quorum = 0,
+           gone = 0;
   int64_t sim_ns = 0;
   int64_t converge_ns = 0;
   uint64_t hash = 1469598103934665603u;

@@ -39,7 +39,7 @@ user {{ $name }} on {{ ternary "nopass" (printf "passwords=/etc/mainstay/users/%
 
 {{/* Parameters that Mainstay keeps for itself (test/helm compares with the agent's list). One line of names between blanks. */}}
 {{- define "redis.keptParameters" -}}
-{{ " " }}aclfile appenddirname bind cluster-enabled daemonize dbfilename dir enable-debug-command enable-protected-configs include logfile masterauth masteruser min-replicas-to-write min-slaves-to-write pidfile port rename-command replica-announce-ip replica-announce-port replica-read-only replica-serve-stale-data replicaof requirepass shutdown-on-sigterm slave-announce-ip slave-announce-port slave-read-only slave-serve-stale-data slaveof supervised unixsocket unixsocketperm user{{ " " }}
+{{ " " }}aclfile aof-timestamp-enabled appenddirname bind cluster-enabled daemonize dbfilename dir enable-debug-command enable-protected-configs include logfile masterauth masteruser min-replicas-to-write min-slaves-to-write pidfile port rename-command replica-announce-ip replica-announce-port replica-read-only replica-serve-stale-data replicaof requirepass shutdown-on-sigterm slave-announce-ip slave-announce-port slave-read-only slave-serve-stale-data slaveof supervised unixsocket unixsocketperm user{{ " " }}
 {{- end -}}
 
 {{/* The engine's part of the agent's configuration. */}}

@@ -64,6 +64,8 @@ constexpr Kept kKept[] = {
     {"rename-command", kRename},
     {"cluster-enabled", "Redis Cluster elects by itself"},
     {"shutdown-on-sigterm", "mainstay-shim stops the server by SIGTERM"},
+    {"aof-timestamp-enabled",
+     "the length of the append-only file tells how far it reaches; times in it do not count"},
     {"enable-debug-command", "DEBUG can change the data behind the election's back"},
     {"enable-protected-configs", "protected settings are the agent's"},
 };
