@@ -95,6 +95,10 @@ class Follower:
             if not self.seen or self.seen[-1][1] != now:
                 self.seen.append((time.time(), now))
 
+    def saw(self, member, since):
+        """When the slice held this one alone, after `since`; None: it did not."""
+        return next((t for t, seen in list(self.seen) if t > since and seen == [self.cluster.addresses[member.name]]), None)
+
     def __enter__(self):
         self.thread.start()
         return self
@@ -140,11 +144,10 @@ class Slices(unittest.TestCase):
                 else:
                     old.kill_all()
                 new = c.wait("another primary", lambda old=old: c.primary() if c.primary() is not old else None, BOUND)
-                c.wait("its slice", lambda new=new: c.slice() == [c.addresses[new.name]], BOUND)
+                there = c.wait("its slice", lambda new=new, since=since: follower.saw(new, since), BOUND)
                 if what == "node death":
                     old.start()
                 said = c.wait("its word", lambda new=new, since=since: self.became_primary(new, since), BOUND)
-                there = next(t for t, seen in follower.seen if t > since and seen == [c.addresses[new.name]])
                 took.append((what, there - said))
         print("    slice after the role: " + ", ".join(f"{what} {t:.2f} s" for what, t in took), file=sys.stderr)
         self.assertEqual([seen for _, seen in follower.seen if len(seen) > 1], [], "two members behind the primary's Service")
