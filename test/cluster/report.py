@@ -1,5 +1,6 @@
 """What the suite found, for people: a line for each case, a table, a section of docs/RELIABILITY.md."""
 import os
+import re
 import time
 
 import layout
@@ -74,7 +75,7 @@ Ready, streams and acknowledges again, from the end of the fault. Clients have 1
         state = "" if r["ok"] else " (**failed**)"
         lines.append(f"| {r['what']}{state} | {outage} | {seconds(r.get('closed_s'))} | {r.get('goal_s') or ''} | {lost} | {r.get('well_s', '')} |" + f" {r.get('peer') or ''} |" * peers)
     notes = [f"- {r['case']}: {'; '.join(r['notes'])}." for r in results if r.get("notes")]
-    return "\n".join(lines + ["", *notes, ""])
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines + ["", *notes, ""]))
 
 
 def write_docs(results, o):
