@@ -98,7 +98,7 @@ class Nothing(RedisCase):
         time.sleep(12)  # that there are keys is noted a while later
         load.stop()
         self.load_running = None
-        before = self.c.primary().status().get("epoch")
+        before = self.c.wait_ready(BOUND).status().get("epoch")
         for m in self.c.members:
             m.kill_all()
         for m in self.c.members:
@@ -161,7 +161,7 @@ class AllAtOnceAof(AllAtOnce):
     def test_without_files(self):
         """Nothing is left anywhere, and everybody says so: a new cluster begins under the same record."""
         self.stopped_load()
-        before = self.c.primary().status().get("epoch")
+        before = self.c.wait_ready(BOUND).status().get("epoch")
         self.all_die()
         for m in self.c.members:
             m.forget_files()

@@ -16,11 +16,14 @@ using std::chrono::seconds;
 absl::StatusOr<std::string> RedisEngine::Found(MonoTime deadline) {
   BeginOperation();
   MAINSTAY_RETURN_IF_ERROR(LoadHeld());
-  if (held_.reinit)
+  // A copy that never came left nothing of the cluster here. (Where a reinit was only asked for, the data
+  // that are to be thrown away are still there.)
+  const bool copying = held_.reinit && held_.nonce.empty();
+  if (held_.reinit && !copying)
     return absl::FailedPreconditionError(
         "a reinit of this member was asked for: it copies another member and founds nothing");
   MAINSTAY_ASSIGN_OR_RETURN(const shim::State state, shim_.GetState(deadline));
-  if (!held_.cluster_id.empty()) {
+  if (!held_.cluster_id.empty() && !copying) {
     // Unless all of it is gone: the process that runs has nothing.
     const absl::StatusOr<Info> info = state.running() ? Facts(deadline) : absl::UnavailableError("");
     if (!info.ok() || !JudgeData(held_, *info).empty)
