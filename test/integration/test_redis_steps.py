@@ -111,9 +111,9 @@ class Steps(RedisCase):
         if undo:
             time.sleep(3)
             undo()
-        self.c.wait_ready(BOUND, self.c.members)
+        new = self.c.wait_ready(BOUND, self.c.members)
         self.assertTrue(load.wait_acked(now_ns(), 5, BOUND), self.c.describe())
-        say(f"{self.id()}: {name} at {held.name}: gap {load.gap(since):.2f} s, then {self.c.primary().name} leads")
+        say(f"{self.id()}: {name} at {held.name}: gap {load.gap(since):.2f} s, then {new.name} leads")
         self.assertEqual([b for b in self.prober.both(since) if b[2] > self.overlap_ms], [], name)
 
     def each(self, wait, steps, members, begin, fault, victim):
