@@ -257,6 +257,7 @@ void IngestDb(Context& c, const DbReport& e) {
     it->streaming = b.streaming;
     it->flushed = b.flushed;
   }
+  s.first_look = std::min(s.first_look, e.offset);
   for (auto& h : s.standbys) h.reached = h.streaming ? UINT64_MAX : std::min(h.reached, e.offset);
   for (auto& h : s.standbys) h.bad_since = h.streaming ? MonoTime::Never() : std::min(h.bad_since, c.now);
 }
@@ -270,6 +271,7 @@ void Opened(Context& c, const EngineDone& e, const Engine& op) {
   s.applied_key = SyncKey(s.set->self.name, op.epoch, op.sync, op.peers);
   s.settled_at = e.offset;
   s.standbys.clear();
+  s.first_look = UINT64_MAX;
   s.frozen = false;
   s.db.state = DbState::kRunning;
   s.db.writable = true;

@@ -52,6 +52,7 @@ void ActAlreadyOpen(Context& c) {
   State& s = c.s;
   s.open_epoch = s.view->epoch;
   s.standbys.clear();
+  s.first_look = UINT64_MAX;
   // What the database was told before the agent restarted is not known: the first sync step sets it again.
   s.applied = OpeningSync(s);
   s.applied_key.clear();

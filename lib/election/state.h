@@ -132,7 +132,10 @@ struct State {
     uint64_t reached = UINT64_MAX;  // it has no more than this of the reign; unknown while it streams
     bool streaming = false;
   };
-  std::vector<StandbyHealth> standbys;  // sorted by name
+  std::vector<StandbyHealth> standbys;  // sorted by name; those that were seen since the opening
+  // The database's own position at the first report since the opening: who was not seen streaming since has
+  // no more of the reign. UINT64_MAX: nobody has looked yet.
+  uint64_t first_look = UINT64_MAX;
 
   // ---- taking over ----
   Attempt attempt;

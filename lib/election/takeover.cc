@@ -274,7 +274,8 @@ Name MayBeAhead(const State& s, const std::vector<FreezeAnswered>& all) {
       continue;
     const auto h =
         std::find_if(s.standbys.begin(), s.standbys.end(), [&](const auto& b) { return b.name == m.name; });
-    const uint64_t reached = h == s.standbys.end() ? 0 : h->reached;
+    // (Who came since the last report is not among them: between an opening and the first look anybody may.)
+    const uint64_t reached = h == s.standbys.end() ? s.first_look : h->reached;
     if (!watched || s.frozen_at.offset < reached) return m.name;
   }
   return "";

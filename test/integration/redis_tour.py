@@ -15,7 +15,7 @@ import time
 import procs
 from harness import Failure
 from procs import now_ns
-from tour import BOUND, Tour
+from tour import BOUND, ENOUGH, Tour
 
 
 class RedisTour(Tour):
@@ -68,5 +68,5 @@ class RedisTour(Tour):
                 procs.send([pid], signal.SIGCONT)
 
     def writes_again(self, member=None):
-        if not self.load.wait_acked(now_ns(), 3, BOUND, member.name if member else None):
+        if not self.load.wait_acked(now_ns(), ENOUGH, BOUND, member.name if member else None):
             raise Failure(f"no write was acknowledged within {BOUND} s\n{self.c.describe()}")

@@ -33,7 +33,18 @@ class Wipe(RedisCase):
     def test_primary_restarts_while_the_others_are_away(self):
         """Nobody to hand over to: what came back is not opened over the copies that the others have."""
         load = self.fill()
-        old = self.c.primary()
+        self.alone(load, self.c.primary())
+
+    def test_young_primary_restarts_while_the_others_are_away(self):
+        """The same, moments after it began to lead: its agent may not have seen yet who follows."""
+        load = self.fill()
+        first = self.c.primary()
+        first.kill_server()
+        young = self.c.wait_primary(BOUND, other_than=first)
+        self.assertTrue(load.wait_acked(now_ns(), 1, BOUND, young.name), self.c.describe())
+        self.alone(load, young)
+
+    def alone(self, load, old):
         others = [m for m in self.c.members if m is not old]
         load.stop()
         self.load_running = None
