@@ -8,11 +8,6 @@
 #include "lib/engine/redis/conf.h"
 
 namespace mainstay::agent {
-namespace {
-
-constexpr size_t kMaxUsersFile = 256 * 1024;
-
-}  // namespace
 
 ConfigWatch::ConfigWatch(const std::vector<std::string>& files) { Watch(files); }
 
@@ -62,7 +57,7 @@ std::vector<std::string> WatchedFiles(const ConfigSource& source, const Config& 
   if (users.empty()) return out;
   out.push_back(users);
   // One that cannot be read is told when the engine reads it.
-  const auto text = ReadMountedFile(users, kMaxUsersFile);
+  const auto text = ReadMountedFile(users, engine::redis::kMaxUsersFile);
   const auto parsed = text.ok() ? engine::redis::ParseUsers(*text) : text.status();
   if (!parsed.ok()) return out;
   for (std::string& file : engine::redis::PasswordFiles(*parsed)) out.push_back(std::move(file));

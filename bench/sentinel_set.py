@@ -83,10 +83,6 @@ class SentinelMember:
     def server_pid(self):
         return self.server.pid if self.server.running() else None
 
-    def beside_pids(self):
-        """What runs beside the database."""
-        return [self.sentinel.pid]
-
     def sentinel_says(self, *words):
         try:
             with self.inside():

@@ -61,11 +61,7 @@ void StoreRunner::Update(uint64_t id, const election::Record& record, const std:
 }
 
 election::Document StoreRunner::Encoded(const election::Record& record) {
-  const int64_t now_ms = UnixMillis();
-  const int64_t acquired = dates_.Writing(record, now_ms);
-  election::Record dated = record;
-  dates_.Fill(&dated.history);
-  return election::Encode(dated, now_ms, acquired);
+  return dates_.Encoded(record, UnixMillis());
 }
 
 void StoreRunner::Send(Request request) {

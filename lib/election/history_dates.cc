@@ -23,6 +23,12 @@ void HistoryDates::Fill(std::vector<HistoryEntry>* history) const {
   }
 }
 
+Document HistoryDates::Encoded(Record record, int64_t now_ms) {
+  const int64_t acquired = Writing(record, now_ms);
+  Fill(&record.history);
+  return Encode(record, now_ms, acquired);
+}
+
 void HistoryDates::Bound() {
   while (dates_.size() > kMaxHistory) dates_.erase(dates_.begin());
 }

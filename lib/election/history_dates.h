@@ -1,9 +1,8 @@
 // When the changes in a record's history were, for people. The core has no clock that shows a date and leaves
 // them 0: who writes and reads records for it keeps them.
 //
-//   int64_t acquired = dates.Writing(record, UnixMillis());  // before each write
-//   dates.Fill(&record.history);                             // then Encode(record, UnixMillis(), acquired)
-//   dates.Read(record, decoded.acquire_unix_ms);             // after each read
+//   Document document = dates.Encoded(record, UnixMillis());  // of each write
+//   dates.Read(record, decoded.acquire_unix_ms);              // after each read
 //
 // Units: milliseconds since 1970, UTC; 0: not known. Thread rules: one thread. Errors: none.
 #ifndef MAINSTAY_LIB_ELECTION_HISTORY_DATES_H_
@@ -24,6 +23,8 @@ class HistoryDates {
   // What a store held is the truth, whatever was tried.
   void Read(const Record& record, int64_t acquire_unix_ms);
   void Fill(std::vector<HistoryEntry>* history) const;
+  // The record as it is written now, with the dates in it.
+  Document Encoded(Record record, int64_t now_ms);
 
  private:
   void Bound();

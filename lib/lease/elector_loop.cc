@@ -219,11 +219,7 @@ void ElectorLoop::SendRequest(uint64_t id, StoreOp op, const election::Record* r
   request.if_version = if_version;
   request.deadline = BootClock().Now() + options_.request;
   if (record != nullptr) {
-    const int64_t now_ms = UnixMillis();
-    const int64_t acquired = dates_.Writing(*record, now_ms);
-    election::Record dated = *record;
-    dates_.Fill(&dated.history);
-    request.document = election::Encode(dated, now_ms, acquired);
+    request.document = dates_.Encoded(*record, UnixMillis());
   }
   {
     const std::lock_guard<std::mutex> lock(mutex_);

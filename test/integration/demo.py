@@ -201,24 +201,30 @@ def live(cluster, load, seconds, what="postmaster"):
         time.sleep(0.7)
 
 
-def tour(cluster, load, o):
+def walk(t, load, o, row):
+    """Every step of the tour, a line each (`row` words it), and all of them in o.json. True: something was lost, or two wrote."""
     results, failed = [], False
-    t = Tour(cluster, load, say=lambda text: None)
-    out()
-    out(bold(f"{'step':13} {'outage':>8} {'acked':>7} {'lost':>5} {'overlap':>8}  primary"))
     for name, title, run in t.steps():
         with Progress(f"{name}: {title}", lambda: f"({load.acknowledged()} writes acknowledged)"):
             result = t.step(name, run)
         results.append(result)
         failed = failed or result["lost"] > 0 or result["overlap_ms"] > 0
-        out(f"{name:13} {result['outage_s']:7.2f}s {result['acknowledged']:7d} {result['lost']:5d} {result['overlap_ms']:6.0f}ms  "
-            f"{bold(result['primary'])} (epoch {result['epoch']})")
+        out(row(result))
         out(dim(f"              {result['why']}"))
         if o.json:
             with open(o.json + ".new", "w", encoding="utf-8") as f:
                 json.dump(results, f, indent=1)
                 f.write("\n")
             os.rename(o.json + ".new", o.json)
+    return failed
+
+
+def tour(cluster, load, o):
+    t = Tour(cluster, load, say=lambda text: None)
+    out()
+    out(bold(f"{'step':13} {'outage':>8} {'acked':>7} {'lost':>5} {'overlap':>8}  primary"))
+    failed = walk(t, load, o, lambda r: f"{r['step']:13} {r['outage_s']:7.2f}s {r['acknowledged']:7d} {r['lost']:5d} {r['overlap_ms']:6.0f}ms  "
+                                        f"{bold(r['primary'])} (epoch {r['epoch']})")
     load.stop()
     with Progress("comparing all acknowledged rows with all members"):
         lost = cluster.check(load)

@@ -6,13 +6,12 @@ try; Ctrl-C stops and removes everything. --tour breaks them one way after the o
 (each write is confirmed by a replica, WAIT 1) and a prober asks every member all the time whether it is a primary.
 """
 import argparse
-import json
 import os
 import sys
 import time
 
 import procs
-from demo import Progress, bold, cluster_activity, dim, introduce_command, live, out, paint, status_text, write_pids
+from demo import Progress, bold, cluster_activity, dim, introduce_command, live, out, paint, status_text, walk, write_pids
 from harness import Failure
 from redis_harness import APP, PASSWORD, REDIS_BIN, RedisCluster
 from redis_load import Prober
@@ -72,23 +71,12 @@ def introduce(cluster):
 
 
 def tour(cluster, load, o):
-    prober, results, failed = Prober(cluster).start(), [], False
+    prober = Prober(cluster).start()
     t = RedisTour(cluster, load, prober)
     out()
     out(bold(f"{'step':13} {'outage':>9} {'acked':>7} {'lost':>5} {'overlap':>8} {'copies':>7}  primary"))
-    for name, title, run in t.steps():
-        with Progress(f"{name}: {title}", lambda: f"({load.acknowledged()} writes acknowledged)"):
-            result = t.step(name, run)
-        results.append(result)
-        failed = failed or result["lost"] > 0 or result["overlap_ms"] > 0
-        out(f"{name:13} {result['outage_s']:8.3f}s {result['acknowledged']:7d} {result['lost']:5d} {result['overlap_ms']:6.0f}ms "
-            f"{result['full_resyncs']:7d}  {bold(result['primary'])} (epoch {result['epoch']})")
-        out(dim(f"              {result['why']}"))
-        if o.json:
-            with open(o.json + ".new", "w", encoding="utf-8") as f:
-                json.dump(results, f, indent=1)
-                f.write("\n")
-            os.rename(o.json + ".new", o.json)
+    failed = walk(t, load, o, lambda r: f"{r['step']:13} {r['outage_s']:8.3f}s {r['acknowledged']:7d} {r['lost']:5d} {r['overlap_ms']:6.0f}ms "
+                                        f"{r['full_resyncs']:7d}  {bold(r['primary'])} (epoch {r['epoch']})")
     load.stop()
     prober.stop()
     with Progress("comparing all acknowledged writes with all members"):

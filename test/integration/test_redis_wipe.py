@@ -148,14 +148,8 @@ class AllAtOnceRdb(AllAtOnce):
         self.c.check(load, BOUND)
 
 
-class AllAtOnceAof(AllAtOnce):
+class AllAtOnceAof(AllAtOnceRdb):
     OPTIONS = {"n": 3, "profile": "fast", "parameters": {"save": "", "appendonly": "yes"}}
-
-    def test_with_files(self):
-        load = self.stopped_load()
-        self.all_die()
-        self.all_start()
-        self.c.check(load, BOUND)
 
     def test_with_the_files_of_one(self):
         """Whoever was the primary: the member that still has them leads, and waits for nobody that says it has none."""

@@ -41,6 +41,7 @@ absl::StatusOr<std::string> BuildConf(const ConfInput& input);
 // Users as "name" -> rules, from lines `user NAME RULE...`; blank lines and # are passed over. Refuses names
 // of Mainstay's own.
 using AclUsers = std::vector<std::pair<std::string, std::vector<std::string>>>;
+inline constexpr size_t kMaxUsersFile = 256 * 1024;  // bytes; the same for a file of passwords
 absl::StatusOr<AclUsers> ParseUsers(absl::string_view text);
 // A rule of Mainstay's own is `passwords=/PATH`: each line of that file is a password that lets in. The files
 // that the users name; and the users with the passwords in the rules' place, as `read` gives the files'

@@ -18,8 +18,6 @@
 namespace mainstay::engine::redis {
 namespace {
 
-constexpr size_t kMaxUsersFile = 256 * 1024;
-
 bool Exists(const std::string& path) {
   struct stat st {};
   return lstat(path.c_str(), &st) == 0;
