@@ -127,6 +127,9 @@ if(MAINSTAY_AGENT AND MAINSTAY_RPC)
   target_link_libraries(mainstay_dep_grpc INTERFACE gRPC::grpc++ mainstay_dep_protobuf)
   if(MAINSTAY_STATIC)
     target_link_options(mainstay_dep_grpc INTERFACE -Wl,--wrap=gpr_cpu_num_cores -Wl,-u,__wrap_gpr_cpu_num_cores)
+    # Waiting for the next event without waking up in between: lib/rpc/next_event.cc.
+    set(next grpc_completion_queue_next)
+    target_link_options(mainstay_dep_grpc INTERFACE -Wl,--wrap=${next} -Wl,-u,__wrap_${next})
     # The list of gRPC's parts that are registered, so linked: lib/rpc/grpc_parts.cc instead of all there are.
     set(parts _ZN9grpc_core22BuildCoreConfigurationEPNS_17CoreConfiguration7BuilderE)
     target_link_options(mainstay_dep_grpc INTERFACE -Wl,--wrap=${parts} -Wl,-u,__wrap_${parts})

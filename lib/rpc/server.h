@@ -1,5 +1,5 @@
 // The agent's gRPC server: mainstay.v1.Agent over a Port, health and reflection. Callback API, gRPC's own
-// threads (capped to 2 CPUs' worth: cpu_cap.cc). Other machines reach it only by mutual TLS (credentials.h);
+// threads (capped to 1 CPU's worth: cpu_cap.cc). Other machines reach it only by mutual TLS (credentials.h);
 // a second, local socket may serve the command line beside it.
 //
 // Bounds: message 256 KiB, 64 streams per connection, 32 watchers, memory quota 8 MiB. Every call needs a
