@@ -41,6 +41,8 @@ void ActOther(Context& c) {
   State& s = c.s;
   const Ruling v = Judge(c);
   c.facts = v.best + " is ahead; " + v.why;
+  if (s.yielded.to != v.best || s.yielded.version != s.version) s.yielded = {v.best, s.version, 0};
+  s.yielded.times++;
   c.out.push_back(Notify{v.best, false, true});
   SetPhase(c, Phase::kReplica);
   s.next_attempt = c.now + c.set().freeze_wait;

@@ -141,6 +141,14 @@ struct State {
   Attempt attempt;
   MonoTime next_attempt;  // back-off
   bool take_hint = false;
+  // Who was let go first though it has no more than this member, and how often while the lock stayed the
+  // same.
+  struct Yielded {
+    Name to;
+    std::string version;
+    int times = 0;
+  };
+  Yielded yielded;
   int attempts = 0;
   MonoTime forced_until;  // an administrator's failover is wanted until then
   bool forced_loss = false;

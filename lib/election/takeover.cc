@@ -165,6 +165,20 @@ std::string Told(const std::vector<FreezeAnswered>& answers) {
   return out.empty() ? "nobody answered" : out;
 }
 
+// Who has no more than this member and was let go first this often, and did not go (it may not reach the
+// lock), is not waited for any longer: who asks has read the lock just now.
+constexpr int kMostYields = 3;
+bool WaitedEnough(const State& s, const FreezeAnswered& best, bool by_lineage,
+                  const std::vector<const FreezeAnswered*>& counted) {
+  if (s.yielded.times < kMostYields || s.yielded.to != best.from || s.yielded.version != s.version)
+    return false;
+  const Name& self = s.set->self.name;
+  return !s.set->self.no_failover && std::any_of(counted.begin(), counted.end(), [&](const auto* a) {
+    return a->from == self && a->position.offset == best.position.offset &&
+           (!by_lineage || a->position.lineage == best.position.lineage);
+  });
+}
+
 // The best of those that satisfy `counts`; itself wins when it is the best.
 Ruling Best(const State& s, const std::vector<FreezeAnswered>& answers, bool by_lineage,
             const std::vector<const FreezeAnswered*>& counted) {
@@ -187,6 +201,9 @@ Ruling Best(const State& s, const std::vector<FreezeAnswered>& answers, bool by_
     return {Judgement::kBlocked, "", "the longest log is on a member that must not lead: " + Told(answers)};
   if (Mistake(M::kNotBest)) return {Judgement::kTake, s.set->self.name, "any"};
   if (best->from == s.set->self.name) return {Judgement::kTake, best->from, Told(answers)};
+  if (WaitedEnough(s, *best, by_lineage, counted))
+    return {Judgement::kTake, s.set->self.name,
+            best->from + " did not go when let go first; " + Told(answers)};
   return {Judgement::kOther, best->from, Told(answers)};
 }
 
