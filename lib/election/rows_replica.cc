@@ -182,6 +182,28 @@ void ActBeginAnew(Context& c) {
   Write(c, std::move(r), Purpose::kAcquire);
 }
 
+// ---- nobody who can be asked has data to lead with: told once for each version of the record ----
+bool NobodyToLead(const Context& c) {
+  const State& s = c.s;
+  if (!c.set().database || !Present(s) || !s.db_known || !s.db.empty || s.shutdown || s.memory.fenced)
+    return false;
+  if (s.view->cluster_id.empty() || s.view->holder_name == c.set().self.name || s.nobody_told == s.version)
+    return false;
+  // (Seen by this process: the others have had their time to be heard.)
+  if (c.now < s.seen_at + LeaseWait(s)) return false;
+  return std::none_of(s.peers.begin(), s.peers.end(),
+                      [&](const Peer& p) { return PeerFresh(s, p, c.now) && !p.report.empty; });
+}
+void ActNobodyToLead(Context& c) {
+  c.s.nobody_told = c.s.version;
+  for (const Member& m : c.s.view->members) {
+    if (m.name == c.set().self.name) continue;
+    const Peer* p = FindPeer(c.s, m.name);
+    const bool asked = p != nullptr && PeerFresh(c.s, *p, c.now);
+    c.facts += (c.facts.empty() ? "" : ", ") + m.name + (asked ? " has no data" : " cannot be asked");
+  }
+}
+
 // ---- taking over ----
 bool Trigger(const Context& c) {
   const State& s = c.s;
@@ -296,6 +318,23 @@ void AddSwitchoverRows(std::vector<Row>* t) {
        }});
 }
 
+// Of a member without data.
+void AddEmptyRows(std::vector<Row>* t) {
+  t->push_back({"replica.found", In(Phase::kReplica),
+                "there is no record, and nobody who could be asked has data",
+                "There is no cluster yet: make the record, and hold it for the lease duration before opening "
+                "a database.",
+                "acquiring", false, FoundDue, ActFoundRecord});
+  t->push_back({"replica.begin-anew", In(Phase::kReplica),
+                "data that lived in processes, and every member of the record says that it has none",
+                "Nothing is left of the cluster: begin a new one.", "acquiring", false, AllGone,
+                ActBeginAnew});
+  t->push_back({"replica.nobody", In(Phase::kReplica),
+                "the lock is free, this member has no data, and nobody who can be asked has any",
+                "There is no safe candidate: wait for a member that has data.", "", false, NobodyToLead,
+                ActNobodyToLead});
+}
+
 }  // namespace
 
 void AddReplicaRows(std::vector<Row>* t) {
@@ -349,14 +388,7 @@ void AddReplicaRows(std::vector<Row>* t) {
        "The lock is free: ask every member for its frozen position.", "freezing", false, TryLease, Try});
   t->push_back({"replica.confirm", replica, "a takeover seems due",
                 "Look at the lock once more before doing anything.", "", true, ConfirmFirst, SendRead});
-  t->push_back({"replica.found", replica, "there is no record, and nobody who could be asked has data",
-                "There is no cluster yet: make the record, and hold it for the lease duration before opening "
-                "a database.",
-                "acquiring", false, FoundDue, ActFoundRecord});
-  t->push_back({"replica.begin-anew", replica,
-                "data that lived in processes, and every member of the record says that it has none",
-                "Nothing is left of the cluster: begin a new one.", "acquiring", false, AllGone,
-                ActBeginAnew});
+  AddEmptyRows(t);
   t->push_back({"replica.follow", replica, "the record names another holder", "Follow the primary.", "",
                 false, FollowDue, ActFollow});
 }

@@ -149,6 +149,7 @@ struct State {
     int times = 0;
   };
   Yielded yielded;
+  std::string nobody_told;  // version of the record for which "nobody can lead" was told
   int attempts = 0;
   MonoTime forced_until;  // an administrator's failover is wanted until then
   bool forced_loss = false;

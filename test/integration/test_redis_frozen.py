@@ -144,12 +144,16 @@ class MidSync(RedisCase):
         self.c.check(load, BOUND, self.c.members)
 
     def test_no_safe_candidate(self):
-        """Nobody else is there: nobody leads, and nothing is lost once they are back."""
+        """Nobody else is there: nobody leads, `mainstay why` says who is needed, and nothing is lost once they are back."""
         load, old, half, third = self.half_copied()
         third.kill_all()
         old.kill_all()
         time.sleep(8)
         self.assertFalse(half.accepts_writes(), "a half copied member leads")
+        why = half.ctl("why", half.name).stdout
+        self.assertIn("There is no safe candidate", why)
+        for m in (old, third):
+            self.assertIn(f"{m.name} cannot be asked", why)
         for m in (third, old):
             m.start()
         self.c.check(load, BOUND, self.c.members)
