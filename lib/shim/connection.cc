@@ -54,8 +54,11 @@ absl::Status Connection::Open(const std::string& path) {
   if (fd_ < 0) return Broken("socket", strerror(errno));
   if (connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) {
     refused_ = errno == ECONNREFUSED;
+    const bool full = errno == EAGAIN;
     const std::string why = strerror(errno);
     Close();
+    // Somebody holds the socket and takes nobody in: alive as far as anybody can tell, but standing still.
+    if (full) return absl::DeadlineExceededError(absl::StrCat("shim: ", path, " takes no more connections"));
     return Broken("cannot connect to", absl::StrCat(path, ": ", why));
   }
   return absl::OkStatus();

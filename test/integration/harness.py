@@ -456,10 +456,7 @@ class Cluster:
         """After load.stop(): every acknowledged row is on every member, nobody wrote beside the primary. Returns lost."""
         members = members or [m for m in self.members if m.running()]
         primary = self.wait_ready(timeout, members)
-        target = primary.superuser("SELECT pg_current_wal_flush_lsn()")
-        for m in members:
-            if m is not primary:
-                self.wait(f"{m.name} replayed {target}", lambda m=m: self._replayed(m, target), timeout)
+        self.standbys_have(primary, timeout, members)
 
         everywhere = set()
 
@@ -474,6 +471,13 @@ class Cluster:
         if problems and not allow_loss:
             raise Failure("\n".join(problems) + "\n" + self.describe())
         return lost
+
+    def standbys_have(self, primary, timeout=30, members=None):
+        """Waits until every standby has what the primary has now."""
+        target = primary.superuser("SELECT pg_current_wal_flush_lsn()")
+        for m in members or self.members:
+            if m is not primary:
+                self.wait(f"{m.name} replayed {target}", lambda m=m: self._replayed(m, target), timeout)
 
     @staticmethod
     def _replayed(m, lsn):

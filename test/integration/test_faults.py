@@ -151,5 +151,27 @@ class Faults(ClusterCase):
         self.finish(load)
 
 
+class AsyncFaults(ClusterCase):
+    """Without synchronous standbys nothing but lock and shim keeps a former primary from acknowledging."""
+    OPTIONS = {"n": 3, "profile": "fast", "durability": "async"}
+
+    def test_pause_shim(self):
+        """Nobody can fence this database now, and it is not hung: it keeps its lock, and nobody else writes."""
+        load, old = self.start_load(), self.c.primary()
+        old.pause_shim()
+        try:
+            until = time.monotonic() + 15  # five lease durations
+            while time.monotonic() < until:
+                self.assertEqual([m.name for m in self.c.members if m.accepts_writes()], [old.name])
+            self.assertIs(self.c.announced_primary(), old)
+            load.stop()  # what is written from here on may go with the database that the shim kills when it wakes up
+            self.load_running = None
+            self.c.standbys_have(old)
+        finally:
+            old.resume_all()
+        self.assertEqual(self.c.check(load, BOUND, self.c.members), 0)
+        self.assertGreater(load.acknowledged(), 20)
+
+
 if __name__ == "__main__":
     main()

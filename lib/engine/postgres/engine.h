@@ -22,6 +22,7 @@
 #include "lib/base/file.h"
 #include "lib/engine/engine.h"
 #include "lib/engine/parts/canceller.h"
+#include "lib/engine/parts/shim_word.h"
 #include "lib/engine/parts/standing_fence.h"
 #include "lib/engine/postgres/accounts.h"
 #include "lib/engine/postgres/conf.h"
@@ -104,6 +105,7 @@ class PostgresEngine : public Engine {
   absl::Status WaitAccepting(const std::string& directory, uint32_t starts, MonoTime deadline);
   ConnectOptions AccountSession(const std::string& database) const;
   void DropSessions();
+  void AskToQuit(MonoTime deadline);
   absl::StatusOr<bool> InRecovery(MonoTime deadline);
 
   // conf_store.cc
@@ -226,6 +228,7 @@ class PostgresEngine : public Engine {
   bool settle_due_ = false;       // just opened: slots and a checkpoint are still to be made
   int fresh_failures_ = 0;        // a clone that did not become consistent
   StandingFence standing_;
+  ShimWord shim_word_;
   MonoTime next_login_;
   election::Verdict login_verdict_ = election::Verdict::kOk;
   MonoTime next_cleanup_;

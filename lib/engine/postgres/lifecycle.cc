@@ -13,6 +13,9 @@ namespace mainstay::engine::postgres {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+// A shim that answers does it within this; after that the database is asked, too.
+constexpr Duration kShimAlone = milliseconds(300);
+
 // ---- starting ----
 
 absl::StatusOr<uint32_t> PostgresEngine::StartAs(shim::StartKind kind, election::Epoch epoch,
@@ -144,7 +147,30 @@ absl::StatusOr<LogEnd> PostgresEngine::Stop(MonoTime deadline) {
 absl::Status PostgresEngine::Kill(MonoTime deadline) {
   BeginOperation();
   DropSessions();
+  const absl::Status killed = shim_.Kill(std::min(deadline, BootClock().Now() + kShimAlone));
+  if (!absl::IsDeadlineExceeded(killed)) return killed;
+  // A shim that stands still kills nothing, and who waits for it lets the database write on.
+  AskToQuit(std::min(deadline, BootClock().Now() + milliseconds(500)));
   return shim_.Kill(deadline);
+}
+
+// The database's own superuser has its postmaster shut down at once, as `pg_ctl stop -m immediate` would: a
+// program of the server signals it. There is no function for that, and the agent may be in another container.
+// Only the shim can tell that it is done.
+void PostgresEngine::AskToQuit(MonoTime deadline) {
+  Connection session(&canceller_);
+  absl::Status status = session.Connect(Local(options_.superuser, options_.socket_dir, 1000), deadline);
+  if (status.ok()) {
+    Log(LogLevel::kError, "postgres", "the shim does not answer: the database is told to quit by itself");
+    // (Its working directory is the data directory.)
+    status = session
+                 .Query("COPY (SELECT 1) TO PROGRAM 'read -r pid < postmaster.pid && kill -QUIT \"$pid\"'",
+                        {}, deadline)
+                 .status();
+    if (absl::IsUnavailable(status)) return;  // it cut us off: done
+  }
+  if (!status.ok())
+    Log(LogLevel::kWarn, "postgres", "the database could not be told to quit", {{"error", status}});
 }
 
 absl::Status PostgresEngine::Checkpoint(MonoTime deadline) {

@@ -361,7 +361,7 @@ DbReport PostgresEngine::Probe(MonoTime deadline) {
   BeginOperation();
   DbReport report;
   report.at = BootClock().Now();
-  const auto state = shim_.GetState(deadline);
+  const auto state = shim_word_.Ask(&shim_, deadline);
   if (!state.ok()) return report;
   standing_.Notice(*state);
   Identify(&report);

@@ -22,6 +22,7 @@
 #include "lib/base/file.h"
 #include "lib/engine/engine.h"
 #include "lib/engine/parts/canceller.h"
+#include "lib/engine/parts/shim_word.h"
 #include "lib/engine/parts/standing_fence.h"
 #include "lib/engine/redis/conf.h"
 #include "lib/engine/redis/connection.h"
@@ -148,6 +149,7 @@ class RedisEngine : public Engine {
   bool held_known_ = false;
   std::string frozen_run_;  // the process whose position the last Freeze told
   StandingFence standing_;
+  ShimWord shim_word_;
   std::optional<AclUsers> users_;  // as last told to the server
   uint32_t accepted_starts_ = 0;   // the last start of which a session was had
   election::DbReport last_;        // of the last probe that was answered

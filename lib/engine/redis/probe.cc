@@ -225,7 +225,7 @@ DbReport RedisEngine::Probe(MonoTime deadline) {
     Log(LogLevel::kError, "redis", "cannot tell what this member holds", {{"error", held}});
     return report;
   }
-  const auto state = shim_.GetState(deadline);
+  const auto state = shim_word_.Ask(&shim_, deadline);
   if (!state.ok()) return report;
   standing_.Notice(*state);
   Identify(&report);

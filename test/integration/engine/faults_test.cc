@@ -51,6 +51,42 @@ TEST(Faults, AStoppedDatabaseCostsAProbeItsDeadlineOnly) {
   EXPECT_EQ(a.Probe().state, DbState::kStopped);
 }
 
+// The shim's processes: the one that was started, and the one inside its PID namespace.
+void SignalShim(Node& n, int signal) {
+  const std::string pid = std::to_string(n.shim_pid);
+  std::ifstream children("/proc/" + pid + "/task/" + pid + "/children");
+  for (pid_t child; children >> child;) {
+    std::ifstream comm("/proc/" + std::to_string(child) + "/comm");
+    std::string name;
+    if (comm >> name && name == "mainstay-shim") kill(child, signal);
+  }
+  kill(n.shim_pid, signal);
+}
+
+// What the shim does not say is nothing against the database; and a database that must end ends without it.
+TEST(Faults, AShimThatStandsStill) {
+  Cluster c;
+  c.Open(0);
+  Node& a = c[0];
+  EXPECT_EQ(a.Probe().verdict, Verdict::kOk);
+  SignalShim(a, SIGSTOP);
+  for (int i = 0; i < 3; ++i) {
+    const MonoTime t = BootClock().Now();
+    const election::DbReport r = a.Probe(seconds(5));
+    EXPECT_LT(BootClock().Now() - t, seconds(4));
+    EXPECT_EQ(r.state, DbState::kRunning);
+    EXPECT_EQ(r.verdict, Verdict::kOk);
+    EXPECT_TRUE(r.writable);
+  }
+  const MonoTime t = BootClock().Now();
+  EXPECT_FALSE(a.engine->Kill(In(seconds(5))).ok()) << "only the shim can tell that it is done";
+  EXPECT_LT(BootClock().Now() - t, seconds(8));
+  EXPECT_NE(a.TrySql("CREATE TABLE after_the_kill (id int)", seconds(5)), "");
+  EXPECT_NE(a.Probe().verdict, Verdict::kOk);
+  SignalShim(a, SIGCONT);
+  a.ProbeUntil([](const auto& r) { return r.state == DbState::kDead || r.state == DbState::kStopped; });
+}
+
 // Only the postmaster is stopped: sessions go on, but nobody comes in any more.
 TEST(Faults, AStoppedPostmasterIsFoundByTheLoginOnly) {
   Cluster c;
