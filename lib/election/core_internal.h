@@ -100,8 +100,12 @@ std::vector<Member> SyncPeers(const State& s);
 // What the database's names stand for: they are made of the epoch and the standbys' data.
 std::string SyncKey(const Name& self, Epoch epoch, const SyncNames& sync, const std::vector<Member>& members);
 
-// ---- taking over (takeover.cc), rules Q1-Q4, S5-S7 ----
+// ---- taking over (takeover.cc, judge.cc), rules Q1-Q4, S5-S7 ----
 const Ruling& Judge(const Context& c);
+bool UnopenedMine(
+    const State& s);  // these are the data that the recorded reign, this member's, was to begin with
+bool NeverOpened(const State& s);   // the own data are of no reign: none, or a cluster that was founded only
+bool SelfComplete(const State& s);  // nobody can have an acknowledged write that this member has not
 bool MayLead(const State& s, MonoTime now);
 // The cause for which this member may try now; nothing when there is none.
 std::optional<Cause> TakeoverCause(const State& s, MonoTime now, MonoTime* since);
