@@ -1,5 +1,6 @@
 #include "agent/face_pages.h"
 
+#include <algorithm>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -75,6 +76,29 @@ void WriteMembers(const rpc::StatusView& v, MonoTime now, metrics::Writer& w) {
   w.Family("mainstay_member_sync", Type::kGauge,
            "1 when the primary waits for this member's acknowledgement.");
   for (const auto& m : v.members) w.Sample({{"member", m.name}}, m.sync ? 1 : 0);
+}
+
+// Newest last; what is not known has no sample.
+void WriteLosses(const rpc::LossesView& losses, metrics::Writer& w) {
+  w.Family("mainstay_losses_total", Type::kCounter,
+           "Failovers that may have left acknowledged writes behind, as told by the successor when it was "
+           "opened (takeover) and by the member that threw them away (rejoin).");
+  w.Sample({{"found", "takeover"}}, static_cast<double>(losses.takeovers));
+  w.Sample({{"found", "rejoin"}}, static_cast<double>(losses.rejoins));
+  w.Family("mainstay_losses_of_unknown_size_total", Type::kCounter,
+           "Of these, those of which nobody can tell how many bytes were lost.");
+  w.Sample(static_cast<double>(losses.bytes_unknown));
+  const rpc::LossView* last = losses.newest.empty() ? nullptr : &losses.newest.back();
+  w.Family("mainstay_last_loss_timestamp_seconds", Type::kGauge, "When the last of them was found.");
+  if (last != nullptr) w.Sample(static_cast<double>(last->unix_ms) / 1000);
+  w.Family("mainstay_last_loss_bytes", Type::kGauge, "Log that the last of them lost, at least.");
+  if (last != nullptr && last->bytes) w.Sample(static_cast<double>(*last->bytes));
+  w.Family("mainstay_last_loss_window_seconds", Type::kGauge,
+           "In how long a time the lost writes were made, at most.");
+  if (last != nullptr && last->since_ms != 0 && last->until_ms != 0)
+    w.Sample(static_cast<double>(std::max<int64_t>(0, last->until_ms - last->since_ms)) / 1000);
+  w.Family("mainstay_last_loss_changes", Type::kGauge, "Keys that the lost writes changed, at most.");
+  if (last != nullptr && last->changes) w.Sample(static_cast<double>(*last->changes));
 }
 
 }  // namespace
@@ -155,6 +179,7 @@ void WriteViewMetrics(const rpc::StatusView& v, MonoTime now, metrics::Writer& w
       "after a failover. Of acknowledged writes only with durability async, or a failover that accepted "
       "loss.");
   w.Sample(static_cast<double>(v.database.lost_bytes));
+  WriteLosses(v.losses, w);
   WriteLock(v, now, w);
   States(w, "mainstay_durability", "Durability in force; 1 for the current one.", "mode", kDurabilities,
          v.durability.in_force);

@@ -108,6 +108,40 @@ std::string DurabilityLine(const Cluster& cluster) {
   return Printable(out);
 }
 
+std::string When(const google::protobuf::Timestamp& t) {
+  return FormatUtcMillis(t.seconds() * 1000 + t.nanos() / 1000000);
+}
+
+// What is not known is said to be so.
+std::string LossText(const std::string& member, const v1::Loss& l) {
+  std::string out = absl::StrCat(Printable(member), ", ", When(l.time()), ": ");
+  absl::StrAppend(&out, !l.has_bytes() ? "unknown bytes, perhaps none,"
+                        : l.at_least() ? absl::StrCat("at least ", Bytes(l.bytes()))
+                                       : Bytes(l.bytes()));
+  absl::StrAppend(&out, " of epoch ", l.epoch() == 0 ? "unknown" : absl::StrCat(l.epoch()));
+  if (!l.from().empty()) absl::StrAppend(&out, " of ", Printable(l.from()));
+  absl::StrAppend(&out, " are not at ", Printable(l.leader()), "; written between ",
+                  l.has_since() ? When(l.since()) : "an unknown time", " and ",
+                  l.has_until() ? When(l.until()) : "an unknown time");
+  absl::StrAppend(&out, "; keys changed: ",
+                  l.has_changes_at_most() ? absl::StrCat("at most ", l.changes_at_most()) : "unknown");
+  if (l.has_keys_here() && l.has_keys_there())
+    absl::StrAppend(&out, "; keys: ", l.keys_here(), " there, ", l.keys_there(), " at ",
+                    Printable(l.leader()));
+  return out;
+}
+
+// The newest of each member: one failover has one of the successor and one of the member that came back.
+std::string LossLines(const Cluster& cluster, bool colours) {
+  std::string out;
+  for (const auto& [name, known] : cluster.members) {
+    if (known.own == nullptr || known.own->losses_size() == 0) continue;
+    const v1::Loss& l = known.own->losses(known.own->losses_size() - 1);
+    absl::StrAppend(&out, Paint("Lost        ", Colour::kYellow, colours), Wrap(LossText(name, l), 12), "\n");
+  }
+  return out;
+}
+
 std::string Heading(const Cluster& cluster, bool colours) {
   const v1::Status& s = *cluster.best;
   std::string leader = cluster.leader.empty()
@@ -133,6 +167,7 @@ std::string RenderStatus(const Cluster& cluster, bool colours) {
   std::string out = Heading(cluster, colours) + MemberTable(cluster, colours);
   absl::StrAppend(&out, "Lock        ", Wrap(LockLine(cluster), 12), "\n");
   absl::StrAppend(&out, "Durability  ", Wrap(DurabilityLine(cluster), 12), "\n");
+  out += LossLines(cluster, colours);
   for (const std::string& w : cluster.warnings) {
     absl::StrAppend(&out, Paint("Warning     ", Colour::kYellow, colours), Wrap(Printable(w), 12), "\n");
   }
@@ -157,6 +192,17 @@ std::string StatusJson(const Cluster& cluster, bool pretty) {
     if (known.own != nullptr)
       member["status"] = OrderedJson::parse(rpc::MessageToJson(*known.own, false), nullptr, false);
     out["members"].push_back(std::move(member));
+  }
+  out["losses"] = OrderedJson::array();
+  for (const auto& [name, known] : cluster.members) {
+    if (known.own == nullptr) continue;
+    for (const v1::Loss& l : known.own->losses()) {
+      OrderedJson loss;
+      loss["member"] = name;
+      const OrderedJson rest = OrderedJson::parse(rpc::MessageToJson(l, false), nullptr, false);
+      for (const auto& [key, value] : rest.items()) loss[key] = value;
+      out["losses"].push_back(std::move(loss));
+    }
   }
   out["warnings"] = cluster.warnings;
   return out.dump(pretty ? 2 : -1, ' ', false, OrderedJson::error_handler_t::replace);

@@ -6,10 +6,13 @@
 #include "absl/strings/str_cat.h"
 #include "agent/sidecar/pod_api.h"
 #include "lib/audit/pg_stderr.h"
+#include "lib/audit/redis_log.h"
 #include "lib/base/result.h"
 #include "lib/engine/fake/fake_engine.h"
 #include "lib/engine/postgres/engine.h"
 #include "lib/engine/redis/engine.h"
+#include "lib/engine/redis/names.h"
+#include "lib/engine/redis/passwords.h"
 #include "lib/lease/kube_store.h"
 
 #ifndef MAINSTAY_VERSION
@@ -98,7 +101,22 @@ engine::redis::Settings RedisSettings(const Config& config) {
   return s;
 }
 
-engine::redis::Options RedisOptions(const Config& config, audit::Log* log) {
+// Sessions of the agent itself are among them.
+std::function<void(int64_t, int64_t)> TellCut(audit::Log* log) {
+  if (log == nullptr) return nullptr;
+  return [log](int64_t normal, int64_t subscribers) {
+    audit::Event event;
+    event.action = "clients.cut";
+    event.outcome = audit::Outcome::kSuccess;
+    event.reason = "closed";
+    event.msg = absl::StrCat("This server is closed to clients: ", normal, " sessions and ", subscribers,
+                             " subscribers were cut");
+    log->Write(event);
+  };
+}
+
+engine::redis::Options RedisOptions(const Config& config, audit::Log* log,
+                                    std::shared_ptr<std::atomic<int64_t>> own_kills) {
   const RedisConfig& r = config.redis;
   engine::redis::Options o;
   o.member = config.name;
@@ -110,6 +128,8 @@ engine::redis::Options RedisOptions(const Config& config, audit::Log* log) {
   o.bind = r.bind;
   o.replication_password_file = r.replication_password_file;
   o.told = TellAudit<engine::redis::DataWork>(log);
+  o.cut = TellCut(log);
+  o.own_kills = std::move(own_kills);
   o.settings = RedisSettings(config);
   return o;
 }
@@ -126,6 +146,21 @@ BuiltEngine Built(std::unique_ptr<E> engine, MakeSettings settings) {
 }
 
 }  // namespace
+
+LogRelay::NewParser LogParserOf(const Config& config) {
+  if (config.engine == EngineKind::kRedis) return [] { return std::make_unique<audit::RedisLogParser>(); };
+  return [] { return std::make_unique<audit::PgStderrParser>(); };
+}
+
+engine::redis::MetricsLogin RedisLogin(const Config& config) {
+  engine::redis::Options beside;  // its password lies beside the data
+  beside.data_dir = config.redis.data_dir;
+  return {.socket = config.redis.socket,
+          .user = engine::redis::kAgentUser,
+          .password = [path = engine::redis::AgentPasswordPath(beside)] {
+            return engine::redis::LoadPassword(path);
+          }};
+}
 
 LogRelayOptions BuildLogRelayOptions(const Config& config) {
   LogRelayOptions o;
@@ -151,8 +186,12 @@ LogRelayOptions BuildLogRelayOptions(const Config& config) {
 absl::StatusOr<BuiltEngine> BuildEngine(const Config& config, audit::Log* log) {
   switch (config.engine) {
     case EngineKind::kRedis: {
-      MAINSTAY_ASSIGN_OR_RETURN(auto redis, engine::redis::RedisEngine::Create(RedisOptions(config, log)));
-      return Built(std::move(redis), RedisSettings);
+      auto own_kills = std::make_shared<std::atomic<int64_t>>(0);
+      MAINSTAY_ASSIGN_OR_RETURN(auto redis,
+                                engine::redis::RedisEngine::Create(RedisOptions(config, log, own_kills)));
+      BuiltEngine built = Built(std::move(redis), RedisSettings);
+      built.own_kills = std::move(own_kills);
+      return built;
     }
     case EngineKind::kPostgresql: {
       MAINSTAY_ASSIGN_OR_RETURN(auto postgres,

@@ -5,6 +5,7 @@
 #ifndef MAINSTAY_AGENT_SIDECAR_ASSEMBLE_H_
 #define MAINSTAY_AGENT_SIDECAR_ASSEMBLE_H_
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "agent/sidecar/driver.h"
 #include "agent/sidecar/log_relay.h"
 #include "agent/sidecar/role_publisher.h"
+#include "lib/engine/redis/metrics_session.h"
 #include "lib/kube/client.h"
 #include "lib/rpc/peer_client.h"
 
@@ -24,9 +26,13 @@ struct BuiltEngine {
   std::unique_ptr<engine::Engine> engine;
   // Takes over reloadable parameters (in force at the next Reload); what is wrong, or OK.
   std::function<absl::Status(const Config&)> configure;
+  std::shared_ptr<const std::atomic<int64_t>> own_kills;  // Redis: calls of CLIENT KILL by the engine
 };
 // `log` may be null: nobody is told of clones and the like then.
 absl::StatusOr<BuiltEngine> BuildEngine(const Config& config, audit::Log* log);
+LogRelay::NewParser LogParserOf(const Config& config);
+// Of the agent's user over the unix socket.
+engine::redis::MetricsLogin RedisLogin(const Config& config);
 LogRelayOptions BuildLogRelayOptions(const Config& config);
 
 // The client of the API server, the lock over it and what it is told of our role.

@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "lib/base/log.h"
+#include "lib/base/wall_clock.h"
 
 namespace mainstay::agent {
 
@@ -37,6 +38,8 @@ Driver::Driver(DriverOptions options, DriverParts parts, election::Memory memory
                .done =
                    [this](election::EngineDone done, Duration took) {
                      journal_.EngineEnded(state_, done, took);
+                     if (done.ok && done.id == state_.engine.id && done.op == election::EngineOp::kPromote)
+                       losses_.Opened(state_, done, UnixMillis());
                      Handle(std::move(done));
                    },
                .probed = [this](Duration took) { parts_.instruments->probe_seconds.Observe(took); }}),
@@ -120,6 +123,7 @@ void Driver::Take(const Event& event) {
   if (phase != state_.phase && !phase_since.is_past())
     parts_.instruments->phase_seconds.Observe(election::ToString(phase), now - phase_since);
   peers_.Learn(state_);
+  losses_.Look(state_, now, UnixMillis());
   if (state_.view != nullptr && state_.view->members != members_) {
     members_ = state_.view->members;
     parts_.engine->Members(members_);
@@ -428,6 +432,9 @@ void Driver::PublishView() {
   const engine::Details details = parts_.engine->LastDetails();
   timelines_.Look(state_, details.former_timelines, viewed_at_);
   extras_.former_timelines = timelines_.former();
+  losses_.Rejoined(state_, details);
+  for (const rpc::LossView& loss : losses_.TakeNew()) journal_.Lost(loss);
+  extras_.losses = losses_.view();
   rpc::StatusView view = BuildView(state_, journal_, details, extras_, viewed_at_);
   store_.dates().Fill(&view.history);  // of this member's own reign, as the core has it
   board_.Put(std::move(view));

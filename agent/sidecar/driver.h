@@ -23,6 +23,7 @@
 #include "agent/sidecar/engine_runner.h"
 #include "agent/sidecar/journal.h"
 #include "agent/sidecar/loop.h"
+#include "agent/sidecar/losses.h"
 #include "agent/sidecar/peer_hub.h"
 #include "agent/sidecar/ports.h"
 #include "agent/sidecar/store_runner.h"
@@ -132,6 +133,7 @@ class Driver : public FenceSink {
   ViewBoard board_;
   ViewExtras extras_;
   Timelines timelines_;
+  Losses losses_;
   std::function<std::string()> reload_;
 
   election::State state_;

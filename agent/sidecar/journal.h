@@ -50,6 +50,7 @@ class Journal {
   void Exited(const DatabaseExit& exit, election::Epoch epoch);
   void ShimChanged(const ShimFacts& facts, bool other_shim);
 
+  void Lost(const rpc::LossView& loss);
   void Role(election::Role role, election::Epoch epoch);
   void AdminEnded(const std::string& verb, const std::string& id, election::AdminStatus status,
                   const std::string& message);

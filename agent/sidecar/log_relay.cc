@@ -13,7 +13,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "lib/audit/pg_stderr.h"
 #include "lib/base/log.h"
 #include "lib/shim/client.h"
 #include "lib/shim/log_link.h"
@@ -51,7 +50,8 @@ bool LogLimit::Allow(MonoTime now) {
 }
 
 struct LogRelay::Shared {
-  Shared(std::string socket, audit::Log* log) : link(std::move(socket)), out(log) {}
+  Shared(std::string socket, NewParser made, audit::Log* log)
+      : link(std::move(socket)), new_parser(std::move(made)), out(log), parser(new_parser()) {}
 
   void Run();
   void Pause(Duration most);
@@ -63,6 +63,7 @@ struct LogRelay::Shared {
   bool Put(const std::function<std::string(const audit::Identity&, uint64_t, int64_t)>& format);
 
   shim::LogLink link;
+  const NewParser new_parser;
   audit::Log* const out;
   std::atomic<bool> stopping{false};
   std::mutex mutex;  // of options
@@ -73,7 +74,7 @@ struct LogRelay::Shared {
   std::thread thread;
 
   // Of the thread alone.
-  audit::PgStderrParser parser;
+  std::unique_ptr<audit::LogParser> parser;
   audit::LogParser::Sink sink;
   LogLimit limit;
   audit::LogWeight least = audit::LogWeight::kInfo;
@@ -95,7 +96,7 @@ void LogRelay::Shared::Run() {
       link.Next(MonoTime::Never()).IgnoreError();  // until that shim ends
     }
     link.Close();
-    parser.Gap(sink);
+    parser->Gap(sink);
     Pause(pause);
     pause = std::min(pause * 2, kLastPause);
   }
@@ -112,13 +113,13 @@ void LogRelay::Shared::Pause(Duration most) {
 // Until the connection breaks. True: something came over it.
 bool LogRelay::Shared::Serve() {
   bool any = false;
-  parser.Gap(sink);
-  parser = audit::PgStderrParser();  // a fresh connection begins with a fresh line
+  parser->Gap(sink);
+  parser = new_parser();  // a fresh connection begins with a fresh line
   for (;;) {
     const MonoTime now = BootClock().Now();
     // Only while something waits to be told is there a time to wake up at.
     MonoTime until = MonoTime::Never();
-    if (parser.pending()) until = now + kQuiet;
+    if (parser->pending()) until = now + kQuiet;
     if (limited.lines + overflowed.bytes + overflowed.lines > 0)
       until = std::min(until, std::max(now, told_at + kTellAfter));
     absl::StatusOr<shim::LogBytes> chunk = link.Next(until);
@@ -127,10 +128,10 @@ bool LogRelay::Shared::Serve() {
       any = true;
       Take(*chunk);
     } else if (absl::IsDeadlineExceeded(chunk.status())) {
-      parser.Flush(sink);
+      parser->Flush(sink);
       TellMissing();
     } else {
-      parser.Flush(sink);
+      parser->Flush(sink);
       return any;
     }
   }
@@ -145,14 +146,14 @@ void LogRelay::Shared::Take(const shim::LogBytes& chunk) {
     }
   }
   // Out of the middle of a long line: that tells its size and that it is not whole.
-  const bool inside = chunk.lost_lines == 0 && chunk.lost_bytes > 0 && parser.Miss(chunk.lost_bytes);
+  const bool inside = chunk.lost_lines == 0 && chunk.lost_bytes > 0 && parser->Miss(chunk.lost_bytes);
   if (chunk.lost_bytes > 0 && !inside) {
-    parser.Gap(sink);
+    parser->Gap(sink);
     overflowed.lines += chunk.lost_lines;
     overflowed.bytes += chunk.lost_bytes;
     out->CountMissing(0, chunk.lost_lines);
   }
-  parser.Feed(chunk.bytes, sink);
+  parser->Feed(chunk.bytes, sink);
 }
 
 void LogRelay::Shared::Line(const audit::DatabaseLine& line) {
@@ -201,8 +202,8 @@ bool LogRelay::Shared::Put(
   return true;
 }
 
-LogRelay::LogRelay(std::string shim_socket, audit::Log* out)
-    : shared_(std::make_shared<Shared>(std::move(shim_socket), out)) {
+LogRelay::LogRelay(std::string shim_socket, NewParser parser, audit::Log* out)
+    : shared_(std::make_shared<Shared>(std::move(shim_socket), std::move(parser), out)) {
   Configure({});
 }
 

@@ -12,6 +12,7 @@
 #define MAINSTAY_AGENT_SIDECAR_LOG_RELAY_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -45,7 +46,8 @@ struct LogRelayOptions {
 
 class LogRelay {
  public:
-  LogRelay(std::string shim_socket, audit::Log* out);
+  using NewParser = std::function<std::unique_ptr<audit::LogParser>()>;
+  LogRelay(std::string shim_socket, NewParser parser, audit::Log* out);
   ~LogRelay();  // Stop
   LogRelay(const LogRelay&) = delete;
   LogRelay& operator=(const LogRelay&) = delete;

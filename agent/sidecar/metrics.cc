@@ -3,12 +3,10 @@
 #include <utility>
 
 #include "agent/config_queries.h"
+#include "agent/sidecar/assemble.h"
 #include "lib/base/log.h"
 #include "lib/engine/postgres/metrics.h"
-#include "lib/engine/redis/conf.h"
 #include "lib/engine/redis/metrics.h"
-#include "lib/engine/redis/names.h"
-#include "lib/engine/redis/passwords.h"
 
 namespace mainstay::agent {
 namespace {
@@ -45,16 +43,6 @@ engine::postgres::MetricsSettings ToSettings(const Config& config) {
   return s;
 }
 
-engine::redis::MetricsLogin ToLogin(const Config& config) {
-  engine::redis::Options beside;  // its password lies beside the data
-  beside.data_dir = config.redis.data_dir;
-  return {.socket = config.redis.socket,
-          .user = engine::redis::kAgentUser,
-          .password = [path = engine::redis::AgentPasswordPath(beside)] {
-            return engine::redis::LoadPassword(path);
-          }};
-}
-
 }  // namespace
 
 DatabaseMetrics::DatabaseMetrics(const Config& config) {
@@ -62,7 +50,7 @@ DatabaseMetrics::DatabaseMetrics(const Config& config) {
   if (config.engine == EngineKind::kPostgresql) {
     collector = postgres_ = std::make_shared<engine::postgres::PostgresMetrics>(ToOptions(config));
   } else if (config.engine == EngineKind::kRedis) {
-    collector = redis_ = std::make_shared<engine::redis::RedisMetrics>(ToLogin(config));
+    collector = redis_ = std::make_shared<engine::redis::RedisMetrics>(RedisLogin(config));
   } else {
     return;
   }

@@ -23,6 +23,7 @@
 #include "agent/sidecar/loop.h"
 #include "agent/sidecar/metrics.h"
 #include "agent/sidecar/port.h"
+#include "agent/sidecar/redis_watch.h"
 #include "agent/sidecar/role_publisher.h"
 #include "agent/sidecar/sentinel_port.h"
 #include "agent/sidecar/start_memory.h"
@@ -78,6 +79,7 @@ class Sidecar {
   absl::StatusOr<election::Memory> LoadMemory();
   void BeginIncarnation();
   absl::Status BuildLock();
+  void BuildOutput();
   void GiveBackAt(MonoTime when);
   void LookAtConfigAt(MonoTime when);
   void AwaitSignal();
@@ -102,6 +104,7 @@ class Sidecar {
   Incarnation incarnation_;
   std::unique_ptr<audit::Log> output_;  // standard output
   audit::Log* audit_ = nullptr;         // the same, unless audit is switched off
+  std::unique_ptr<RedisWatch> rings_;   // null: another engine, or not passed on
   std::unique_ptr<LogRelay> relay_;     // null: the database's log is not passed on
   std::unique_ptr<lease::Store> store_;
   BuiltEngine engine_;
@@ -164,12 +167,9 @@ absl::Status Sidecar::BuildLock() {
   return absl::OkStatus();
 }
 
-absl::Status Sidecar::Build() {
-  signals_.add(SIGTERM);
-  signals_.add(SIGINT);
-  signals_.add(SIGHUP);
-  AwaitSignal();
-  const bool database_log = config_.database_log.enabled && config_.engine == EngineKind::kPostgresql;
+// What goes to standard output: the audit log and the database's.
+void Sidecar::BuildOutput() {
+  const bool database_log = config_.database_log.enabled && config_.engine != EngineKind::kFake;
   if (config_.audit_enabled || database_log) {
     audit::Identity who;
     who.engine = ToString(config_.engine);
@@ -182,14 +182,29 @@ absl::Status Sidecar::Build() {
     output_ = std::make_unique<audit::Log>(STDOUT_FILENO, std::move(who));
     if (config_.audit_enabled) audit_ = output_.get();
     if (database_log) {
-      relay_ = std::make_unique<LogRelay>(config_.shim_socket, output_.get());
+      relay_ = std::make_unique<LogRelay>(config_.shim_socket, LogParserOf(config_), output_.get());
       relay_->Configure(BuildLogRelayOptions(config_));
     }
   }
+}
+
+absl::Status Sidecar::Build() {
+  signals_.add(SIGTERM);
+  signals_.add(SIGINT);
+  signals_.add(SIGHUP);
+  AwaitSignal();
+  BuildOutput();
   MAINSTAY_RETURN_IF_ERROR(BuildLock());
   absl::StatusOr<BuiltEngine> engine = BuildEngine(config_, audit_);
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
+  if (relay_ != nullptr && config_.engine == EngineKind::kRedis) {
+    RedisWatchOptions watch;
+    watch.login = RedisLogin(config_);
+    watch.own_kills = engine_.own_kills;
+    rings_ = std::make_unique<RedisWatch>(std::move(watch), output_.get());
+    rings_->Configure(BuildLogRelayOptions(config_));
+  }
   absl::StatusOr<election::Memory> memory = LoadMemory();
   if (!memory.ok()) return memory.status();
   store_worker_ = std::make_unique<ThreadWorker>("store", 4);
@@ -228,6 +243,7 @@ int Sidecar::Run() {
                               faces_->grpc_address() + ", HTTP " + faces_->http_address() + ", lock " +
                               store_->Describe());
   if (relay_ != nullptr) relay_->Start();
+  if (rings_ != nullptr) rings_->Start();
   driver_->Start();
   fence_->Start(driver_.get(), [this](uint64_t nonce) { incarnation_.Connected(nonce); });
   const Duration timeout = std::max<Duration>(milliseconds(500), config_.settings.renew);
@@ -330,6 +346,7 @@ std::string Sidecar::Reload() {
   config_watch_.Watch(WatchedFiles(options_.source, config_));
   metrics_->Configure(config_);
   if (relay_ != nullptr) relay_->Configure(BuildLogRelayOptions(config_));
+  if (rings_ != nullptr) rings_->Configure(BuildLogRelayOptions(config_));
   driver_->engine_runner().SetProbe(config_.probe_interval, config_.probe_timeout, config_.hung_after);
   election::TagsChanged tags;
   tags.priority = config_.settings.self.priority;
@@ -374,6 +391,7 @@ int Sidecar::Finish() {
                           code_ == kExitStopped ? audit::Stage::kCompleted : audit::Stage::kFailed,
                           "the agent ends");
   driver_->journal().Close("the agent ended first");
+  if (rings_ != nullptr) all = rings_->Stop(seconds(1)) && all;
   if (relay_ != nullptr) all = relay_->Stop(seconds(1)) && all;
   if (output_ != nullptr) output_->Flush(BootClock().Now() + seconds(1));
   if (!all) _exit(code_);  // a thread that hangs still uses what would be destroyed now

@@ -231,6 +231,7 @@ rpc::StatusView BuildView(const State& s, const Journal& journal, const engine::
   if (s.lead) v.durability.sync = s.applied;
   v.fenced = s.memory.fenced;
   v.shim_connected = extras.shim.connected;
+  v.losses = extras.losses;
   v.decisions.assign(journal.decisions().begin(), journal.decisions().end());
   v.started_at = extras.started_at;
   FillMembers(s, details, extras, now, &v);

@@ -29,6 +29,7 @@ struct ViewExtras {
   std::string store_problem;  // of the last failed request
   MonoTime started_at;
   rpc::FormerTimelines former_timelines;
+  rpc::LossesView losses;
 };
 
 rpc::StatusView BuildView(const election::State& state, const Journal& journal,

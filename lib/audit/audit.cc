@@ -31,9 +31,10 @@ class Log::Impl {
     return id;
   }
 
-  // ---- the database's lines: of one thread, which may wait ----
+  // ---- the database's lines: of threads that may wait ----
 
   bool Offer(const std::function<std::string(const Identity&, uint64_t, int64_t)>& format) {
+    const std::lock_guard lock(database_mu_);
     const std::string line = format(who_, database_seq_ + 1, UnixMicros());
     if (!out_.Offer(line)) return false;
     ++database_seq_;
@@ -91,6 +92,7 @@ class Log::Impl {
   std::mutex mu_;
   uint64_t seq_ = 0;
   uint64_t unreported_ = 0;
+  std::mutex database_mu_;
   uint64_t database_seq_ = 0;
   Output out_;  // the last: its thread calls us
 };

@@ -61,6 +61,18 @@ struct Problem {
   std::string message;
 };
 
+// Writes that a failover left behind. What is not known stays empty and is named under `unknown`.
+struct LossFacts {
+  std::string found;  // takeover | rejoin
+  election::Epoch epoch = 0;
+  std::string from, leader;
+  std::optional<uint64_t> bytes;
+  bool at_least = false;
+  int64_t since_ms = 0, until_ms = 0;  // Unix time; 0: not known
+  std::optional<uint64_t> changes;
+  std::optional<int64_t> keys_here, keys_there;
+};
+
 struct Event {
   // Of both lines of a pair: what Write returned for the started one. "" : a new one.
   std::string id;
@@ -77,6 +89,7 @@ struct Event {
   std::optional<LeaseFacts> lease;
   std::optional<Duration> took;
   std::optional<Problem> error;
+  std::optional<LossFacts> loss;
   std::optional<uint64_t> dropped;  // lines that are missing before this one
 };
 
@@ -107,7 +120,7 @@ class Log {
 
   // A line of another stream on the same output (the database's log), with numbers of its own. False: not
   // now, the reader does not keep up or audit lines wait: WaitRoom, and offer it again. `format` gets the
-  // identity, the line's number and the time (Unix microseconds). One thread at a time.
+  // identity, the line's number and the time (Unix microseconds).
   bool Offer(const std::function<std::string(const Identity&, uint64_t, int64_t)>& format);
   void WaitRoom(Duration most);
   // Counters of that stream: written ones count by themselves. Any thread.

@@ -27,7 +27,8 @@ constexpr Severity kSeverities[] = {
     {"WARNING", LogWeight::kWarn}, {"NOTICE", LogWeight::kInfo},  {"INFO", LogWeight::kInfo},
     {"PANIC", LogWeight::kError},  {"DEBUG", LogWeight::kDebug},  {"DEBUG1", LogWeight::kDebug},
     {"DEBUG2", LogWeight::kDebug}, {"DEBUG3", LogWeight::kDebug}, {"DEBUG4", LogWeight::kDebug},
-    {"DEBUG5", LogWeight::kDebug},
+    {"DEBUG5", LogWeight::kDebug}, {"debug", LogWeight::kDebug},  {"verbose", LogWeight::kDebug},
+    {"notice", LogWeight::kInfo},  {"warning", LogWeight::kWarn},
 };
 
 // The fields of one record of CSV; an unfinished last one counts.
@@ -100,11 +101,22 @@ void AppendPgAudit(JsonObject& out, const PgAudit& a) {
   o.Close();
 }
 
+void AppendRing(JsonObject& out, const RingFacts& r) {
+  JsonObject o = out.Open("ring");
+  if (r.id >= 0) o.Number("id", r.id);
+  o.Number("count", r.count);
+  o.TextUnlessEmpty("reason", r.reason);
+  o.TextUnlessEmpty("context", r.context);
+  if (!r.object.empty()) o.Text("object", Redact(r.object));
+  o.Fixed("completeness", r.completeness);
+  o.Close();
+}
+
 void AppendHead(JsonObject& out, int64_t unix_us, absl::string_view level, const Identity& who, uint64_t seq,
                 absl::string_view clazz) {
   out.Fixed("ts", Timestamp(unix_us));
   out.Fixed("level", level);
-  out.Fixed("logger", "postgres");
+  out.Fixed("logger", who.engine == "postgresql" ? absl::string_view("postgres") : who.engine);
   out.Fixed("schema", "mainstay.log/v1");
   out.Number("seq", static_cast<int64_t>(seq));
   out.Fixed("boot", who.boot);
@@ -121,6 +133,12 @@ const char* ToString(LogClass c) {
       return "audit";
     case LogClass::kSlowQuery:
       return "slow_query";
+    case LogClass::kDenied:
+      return "denied";
+    case LogClass::kLatency:
+      return "latency";
+    case LogClass::kKill:
+      return "kill";
   }
   return "?";
 }
@@ -149,6 +167,7 @@ LogWeight WeightOf(const DatabaseLine& line) {
 }
 
 LogClass ClassOf(const DatabaseLine& line) {
+  if (line.clazz.has_value()) return *line.clazz;
   const std::string& text = line.message.head();
   const std::string& code = line.sqlstate;
   const bool plain = code.empty() || code == "00000";
@@ -192,7 +211,8 @@ std::optional<PgAudit> ParsePgAudit(absl::string_view message) {
 
 std::string Format(const DatabaseLine& l, const Identity& who, uint64_t seq, int64_t now_unix_us) {
   const LogClass clazz = ClassOf(l);
-  const std::optional<double> duration = DurationMs(l.message.head());
+  const std::optional<double> duration =
+      l.duration_ms.has_value() || l.clazz.has_value() ? l.duration_ms : DurationMs(l.message.head());
   std::optional<PgAudit> audit;
   if (clazz == LogClass::kAudit) audit = ParsePgAudit(l.message.head());
   const std::string message = Redact(l.message.head());
@@ -206,10 +226,12 @@ std::string Format(const DatabaseLine& l, const Identity& who, uint64_t seq, int
     o.Text("msg", audit.has_value()
                       ? absl::StrCat("AUDIT: ", audit->type, " ", audit->clazz, " ", audit->command)
                       : message);
-    if (clazz == LogClass::kSlowQuery && duration.has_value()) o.Real("duration_ms", *duration);
+    if ((clazz == LogClass::kSlowQuery || clazz == LogClass::kLatency) && duration.has_value())
+      o.Real("duration_ms", *duration);
     AppendIdentity(o, who);
     AppendRecord(o, l);
     if (audit.has_value()) AppendPgAudit(o, *audit);
+    if (l.ring.has_value()) AppendRing(o, *l.ring);
     if (shortened) {
       o.Bool("truncated", true);
       o.Number("bytes", static_cast<int64_t>(l.bytes()));

@@ -45,7 +45,14 @@ class HeadText {
   uint64_t size_ = 0;
 };
 
-enum class LogClass : uint8_t { kLog, kAudit, kSlowQuery };
+enum class LogClass : uint8_t {
+  kLog,
+  kAudit,  // pgaudit
+  kSlowQuery,
+  kDenied,   // an attempt that the server refused: a login, a right
+  kLatency,  // an event that took long (Redis' latency monitor)
+  kKill,     // connections that were cut
+};
 const char* ToString(LogClass c);  // "slow_query"
 
 // In order of weight.
@@ -66,7 +73,19 @@ struct PgAudit {
   std::optional<int64_t> rows;
 };
 
+// An entry of a ring that the server keeps (slow log, ACL log, latency monitor) and that is read now and
+// then.
+struct RingFacts {
+  int64_t id = -1;                      // the ring's own number; -1: it has none
+  int64_t count = 1;                    // of equal ones that the ring merged
+  std::string reason, context, object;  // "auth", "toplevel", "set"
+  const char* completeness = "full";    // full | gapped (entries are missing before this one) | sampled
+};
+
 struct DatabaseLine {
+  std::optional<LogClass> clazz;  // told by who made the line; else it follows from the text
+  std::optional<double> duration_ms;
+  std::optional<RingFacts> ring;
   int64_t unix_us = 0;   // 0: not told
   std::string severity;  // as the server wrote it (it may be translated); "" : not a line of its own making
   std::string sqlstate;

@@ -1,6 +1,8 @@
 // The audit line itself. Keys come in a fixed order and keep their types for ever: a collector maps each
 // once.
 #include <algorithm>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -81,6 +83,37 @@ void AppendLease(JsonObject& line, const LeaseFacts& l) {
   o.Close();
 }
 
+void AppendLoss(JsonObject& line, const LossFacts& l) {
+  std::vector<std::string> unknown;
+  JsonObject o = line.Open("loss");
+  const auto number = [&](const char* key, const auto& value) {
+    if (value.has_value())
+      o.Number(key, static_cast<int64_t>(*value));
+    else
+      unknown.emplace_back(key);
+  };
+  const auto time = [&](const char* key, int64_t unix_ms) {
+    if (unix_ms != 0)
+      o.Fixed(key, Timestamp(unix_ms * 1000));
+    else
+      unknown.emplace_back(key);
+  };
+  o.Fixed("found", l.found);
+  number("epoch", l.epoch != 0 ? std::optional(l.epoch) : std::nullopt);
+  o.TextUnlessEmpty("from", l.from);
+  o.Text("leader", l.leader);
+  number("bytes", l.bytes);
+  o.Bool("at_least", l.at_least);
+  time("since", l.since_ms);
+  time("until", l.until_ms);
+  number("changes_at_most", l.changes);
+  number("keys_here", l.keys_here);
+  number("keys_there", l.keys_there);
+  unknown.emplace_back("key_names");  // no engine tells them
+  o.List("unknown", unknown);
+  o.Close();
+}
+
 // The line with every text cut to `cap` bytes.
 std::string FormatCapped(const Event& e, const Identity& who, uint64_t seq, int64_t unix_us,
                          const std::string& uuid, size_t cap) {
@@ -112,6 +145,7 @@ std::string FormatCapped(const Event& e, const Identity& who, uint64_t seq, int6
     o.Text("message", Redact(e.error->message));
     o.Close();
   }
+  if (e.loss) AppendLoss(line, *e.loss);
   if (e.dropped) {
     JsonObject o = line.Open("dropped");
     o.Number("lines", static_cast<int64_t>(*e.dropped));

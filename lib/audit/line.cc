@@ -56,6 +56,16 @@ void JsonObject::Bool(absl::string_view key, bool value) {
   absl::StrAppend(out_, value ? "true" : "false");
 }
 
+void JsonObject::List(absl::string_view key, const std::vector<std::string>& values) {
+  Key(key);
+  out_->push_back('[');
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (i > 0) out_->push_back(',');
+    AppendText(out_, values[i], 64);
+  }
+  out_->push_back(']');
+}
+
 void AppendIdentity(JsonObject& line, const Identity& who) {
   JsonObject o = line.Open("object");
   o.Text("engine", who.engine);

@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 
@@ -50,6 +51,7 @@ class JsonObject {
   void Number(absl::string_view key, int64_t value);
   void Real(absl::string_view key, double value);  // finite, three digits after the point
   void Bool(absl::string_view key, bool value);
+  void List(absl::string_view key, const std::vector<std::string>& values);  // our own words
   JsonObject Open(absl::string_view key) {
     Key(key);
     return JsonObject(out_, cap_);

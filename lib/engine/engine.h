@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,13 +38,30 @@ struct FormerTimeline {
 inline constexpr size_t kMaxFormerTimelines = 64;
 using FormerTimelines = std::shared_ptr<const std::vector<FormerTimeline>>;  // oldest first; null: none known
 
+// Writes that were made here and are not in the history that the cluster goes on with: thrown away when this
+// member rejoined. What is not known stays empty; nothing is guessed.
+struct Loss {
+  uint64_t number = 0;              // 1, 2, ... since the agent started
+  int64_t found_ms = 0;             // when it was found (Unix time, as all of these)
+  election::Epoch epoch = 0;        // of the reign whose end is lost; 0: not known
+  election::Name leader;            // whose data the cluster goes on with
+  std::optional<uint64_t> bytes;    // of log
+  bool at_least = false;            // there may have been more than `bytes`
+  int64_t since_ms = 0;             // made after this: all that was written until then is kept; 0: not known
+  int64_t until_ms = 0;             // and before this; 0: not known
+  std::optional<uint64_t> changes;  // keys or rows written or deleted, at most so many
+  std::optional<int64_t> keys_here, keys_there;  // that this member's data had then, and the leader's
+};
+
 // For people and metrics: facts of the last probe that the core does not need.
 struct Details {
   std::string version;                       // "15.20"
   std::vector<std::string> pending_restart;  // parameters that wait for a restart
   std::string activity;                      // "cloning from a: 45 % of 1.2 GB", "" when nothing runs
   uint64_t replay_offset = 0;
-  uint64_t lost_bytes = 0;  // log that was written here and thrown away for a rejoin, since the agent started
+  uint64_t lost_bytes = 0;       // of all losses, as far as known
+  uint64_t lost = 0;             // losses since the agent started
+  std::vector<Loss> losses;      // the newest of them, oldest first
   int64_t start_unix_ms = 0;     // when the database process started
   int64_t replayed_unix_ms = 0;  // standby: commit of the last transaction that was replayed; 0: none
   bool replay_paused = false;

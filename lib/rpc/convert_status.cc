@@ -80,9 +80,25 @@ void ToProto(const DatabaseView& in, MonoTime now, v1::DatabaseStatus* out) {
   out->set_streaming_from(in.streaming_from);
   out->set_activity(in.activity);
   for (const std::string& p : in.pending_restart) out->add_pending_restart(p);
+  out->set_lost_bytes(in.lost_bytes);
   if (in.start_unix_ms != 0) *out->mutable_started() = TimeUtil::MillisecondsToTimestamp(in.start_unix_ms);
   if (!in.probed_at.is_past())
     *out->mutable_probe_age() = TimeUtil::NanosecondsToDuration((now - in.probed_at).count());
+}
+
+void ToProto(const LossView& in, v1::Loss* out) {
+  out->set_found(in.found);
+  *out->mutable_time() = TimeUtil::MillisecondsToTimestamp(in.unix_ms);
+  out->set_epoch(in.epoch);
+  out->set_from(in.from);
+  out->set_leader(in.leader);
+  if (in.bytes) out->set_bytes(*in.bytes);
+  out->set_at_least(in.at_least);
+  if (in.since_ms != 0) *out->mutable_since() = TimeUtil::MillisecondsToTimestamp(in.since_ms);
+  if (in.until_ms != 0) *out->mutable_until() = TimeUtil::MillisecondsToTimestamp(in.until_ms);
+  if (in.changes) out->set_changes_at_most(*in.changes);
+  if (in.keys_here) out->set_keys_here(*in.keys_here);
+  if (in.keys_there) out->set_keys_there(*in.keys_there);
 }
 
 void ToProto(const DurabilityView& in, v1::DurabilityStatus* out) {
@@ -154,6 +170,7 @@ void ToProto(const StatusView& in, MonoTime now, int64_t unix_ms, bool decisions
     entry->set_reason(h.reason);
     if (h.unix_ms != 0) *entry->mutable_time() = TimeUtil::MillisecondsToTimestamp(h.unix_ms);
   }
+  for (const LossView& l : in.losses.newest) ToProto(l, out->add_losses());
   if (decisions) {
     for (const auto& d : in.decisions) ToProto(d, out->add_decisions());
   }

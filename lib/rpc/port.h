@@ -80,6 +80,31 @@ struct FormerTimeline {
 };
 using FormerTimelines = std::shared_ptr<const std::vector<FormerTimeline>>;  // oldest first; null: none known
 
+// Acknowledged writes that a failover left behind, as far as one member can tell. What is not known stays
+// empty.
+struct LossView {
+  // "takeover": told by the successor when it was opened, from what it last heard of the primary before.
+  // "rejoin": told by the member that lost them, when it joined its successor.
+  std::string found;
+  int64_t unix_ms = 0;              // when it was found
+  election::Epoch epoch = 0;        // of the reign whose end is lost; 0: not known
+  election::Name from;              // who led then; "" : not known
+  election::Name leader;            // whose data the cluster goes on with
+  std::optional<uint64_t> bytes;    // of log
+  bool at_least = false;            // there may have been more than `bytes`
+  int64_t since_ms = 0;             // made after this: what was written until then is kept; 0: not known
+  int64_t until_ms = 0;             // and before this; 0: not known
+  std::optional<uint64_t> changes;  // keys or rows written or deleted, at most so many
+  std::optional<int64_t> keys_here, keys_there;  // that the lost data had, and the leader's
+};
+inline constexpr size_t kMaxLosses = 16;
+
+struct LossesView {
+  uint64_t takeovers = 0, rejoins = 0;  // since the agent started
+  uint64_t bytes_unknown = 0;           // of them, those whose bytes are not known
+  std::vector<LossView> newest;         // oldest first, at most kMaxLosses
+};
+
 struct DatabaseView {
   election::DbState state = election::DbState::kUnknown;
   bool writable = false;
@@ -131,6 +156,7 @@ struct StatusView {
   bool shim_connected = false;
   std::optional<election::Pending> pending;
   std::vector<election::HistoryEntry> history;
+  LossesView losses;
   std::vector<DecisionView> decisions;  // newest last
   std::vector<std::string> warnings;    // sentences that say what to do
   MonoTime started_at;                  // of the agent

@@ -41,10 +41,12 @@ class RedisMember(Member):
     def start_shim(self):
         c = self.cluster
         argv = [os.path.join(c.bin, "mainstay-shim"), "--engine", "redis", "--socket", self.shim_socket, "--bin-dir", c.redis_bin,
-                "--data-dir", self.data_dir, "--mode", c.shim_mode, "--log", self.pg_log]
+                "--data-dir", self.data_dir, "--mode", c.shim_mode]
+        if not c.relay:
+            argv += ["--log", self.pg_log]
         if c.user:
             argv += ["--user", c.user]
-        self.shim = procs.Proc(f"{self.name}/shim", argv, self.shim_log, scratch=c.scratch, env=c.environment())
+        self.shim = procs.Proc(f"{self.name}/shim", argv, self.shim_log, scratch=c.scratch, env=c.environment(), **self.outputs("shim"))
 
     def server_pid(self):
         if not self.shim or not self.shim.running():
@@ -122,6 +124,7 @@ class RedisMember(Member):
 class RedisCluster(Cluster):
     MEMBER = RedisMember
     redis_bin = REDIS_BIN
+    more_users = ()  # lines of the file of users
 
     def __init__(self, n=3, parameters=None, min_replicas=0, **options):
         self.parameters = dict(parameters or {})
@@ -129,10 +132,14 @@ class RedisCluster(Cluster):
         self.users_file = None
         super().__init__(n, durability="async", **options)
         self.users_file = os.path.join(self.secrets, "users")
-        with open(self.users_file, "w") as f:
-            f.write(f"user {APP} on >{PASSWORD} ~* &* +@all -@admin\nuser watch on >{PASSWORD} +role +info +ping\n")
-        os.chmod(self.users_file, 0o600)
-        self.own(self.users_file)
+        self.write_users(f"user {APP} on >{PASSWORD} ~* &* +@all -@admin", f"user watch on >{PASSWORD} +role +info +ping", *self.more_users)
+
+    def write_users(self, *lines):
+        with open(self.users_file + ".new", "w") as f:
+            f.write("".join(line + "\n" for line in lines))
+        os.chmod(self.users_file + ".new", 0o600)
+        self.own(self.users_file + ".new")
+        os.rename(self.users_file + ".new", self.users_file)
 
     def standbys_streaming(self, primary):
         s = primary.status() or {}

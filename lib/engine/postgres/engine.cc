@@ -110,7 +110,7 @@ void PostgresEngine::Say(std::string activity) {
 Details PostgresEngine::LastDetails() {
   const std::lock_guard<std::mutex> guard(mutex_);
   Details out = details_;
-  out.lost_bytes = lost_bytes_;
+  losses_.Fill(&out);
   out.activity = activity_.empty() ? account_problem_ : activity_;
   return out;
 }

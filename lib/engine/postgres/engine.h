@@ -11,7 +11,6 @@
 #ifndef MAINSTAY_LIB_ENGINE_POSTGRES_ENGINE_H_
 #define MAINSTAY_LIB_ENGINE_POSTGRES_ENGINE_H_
 
-#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -22,6 +21,7 @@
 #include "lib/base/file.h"
 #include "lib/engine/engine.h"
 #include "lib/engine/parts/canceller.h"
+#include "lib/engine/parts/loss_book.h"
 #include "lib/engine/parts/shim_word.h"
 #include "lib/engine/parts/standing_fence.h"
 #include "lib/engine/postgres/accounts.h"
@@ -161,7 +161,7 @@ class PostgresEngine : public Engine {
   // follow.cc, rejoin.cc, clone.cc
   absl::Status FollowRunning(Connection* session, const Target& target, const LeaderFacts& facts,
                              MonoTime deadline);
-  void CountLost(uint32_t timeline, uint64_t end, uint64_t bytes);
+  void CountLost(const election::Name& leader, uint32_t timeline, uint64_t end, uint64_t bytes);
   absl::Status Attach(const Target& target, MonoTime deadline);
   absl::Status StartAttached(const Target& target, MonoTime deadline);
   absl::Status FollowStopped(Connection* session, const Target& target, const LeaderFacts& facts,
@@ -219,7 +219,7 @@ class PostgresEngine : public Engine {
   int binary_major_ = 0;
   uint64_t last_offset_ = 0;
   std::pair<uint32_t, uint64_t> lost_at_{0, 0};  // where the data ended that were thrown away last
-  std::atomic<uint64_t> lost_bytes_{0};
+  LossBook losses_;
   std::vector<election::Standby> last_standbys_;  // that a primary told of, under last_standbys_epoch_
   election::Epoch last_standbys_epoch_ = 0;
   uint32_t last_timeline_ = 0;

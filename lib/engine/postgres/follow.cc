@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/log.h"
 #include "lib/base/result.h"
+#include "lib/base/wall_clock.h"
 #include "lib/engine/postgres/engine.h"
 #include "lib/engine/postgres/lsn.h"
 #include "lib/engine/postgres/names.h"
@@ -105,10 +106,15 @@ absl::Status PostgresEngine::StartAttached(const Target& target, MonoTime deadli
 }
 
 // Once for the same end of the same data, however often a rewind is tried again.
-void PostgresEngine::CountLost(uint32_t timeline, uint64_t end, uint64_t bytes) {
+void PostgresEngine::CountLost(const election::Name& leader, uint32_t timeline, uint64_t end,
+                               uint64_t bytes) {
   if (lost_at_ == std::make_pair(timeline, end)) return;
   lost_at_ = {timeline, end};
-  lost_bytes_ += bytes;
+  Loss loss;
+  loss.found_ms = UnixMillis();
+  loss.leader = leader;
+  loss.bytes = bytes;
+  losses_.Add(std::move(loss));
 }
 
 absl::Status PostgresEngine::FollowRunning(Connection* session, const Target& target,
@@ -127,7 +133,7 @@ absl::Status PostgresEngine::FollowRunning(Connection* session, const Target& ta
                             session->Query("SELECT pg_catalog.pg_current_wal_flush_lsn()", {}, deadline));
   const Ancestry ancestry = Compare(facts.lineage, rows.lsn(0, 0), timeline, at.offset);
   if (!ancestry.ancestor) {
-    CountLost(timeline, at.offset, ancestry.beyond);
+    CountLost(target.member.name, timeline, at.offset, ancestry.beyond);
     return Rejoin(session, target, facts, ancestry.why, deadline);
   }
   MAINSTAY_RETURN_IF_ERROR(Remove(dir_.In(kFreshFile)));

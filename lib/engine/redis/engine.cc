@@ -105,7 +105,7 @@ void RedisEngine::Say(std::string activity) {
 Details RedisEngine::LastDetails() {
   const std::lock_guard<std::mutex> guard(mutex_);
   Details out = details_;
-  out.lost_bytes = lost_bytes_;
+  losses_.Fill(&out);
   out.activity = activity_;
   out.pending_restart = pending_restart_;
   return out;

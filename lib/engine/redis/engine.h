@@ -11,7 +11,6 @@
 #ifndef MAINSTAY_LIB_ENGINE_REDIS_ENGINE_H_
 #define MAINSTAY_LIB_ENGINE_REDIS_ENGINE_H_
 
-#include <atomic>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -22,6 +21,7 @@
 #include "lib/base/file.h"
 #include "lib/engine/engine.h"
 #include "lib/engine/parts/canceller.h"
+#include "lib/engine/parts/loss_book.h"
 #include "lib/engine/parts/shim_word.h"
 #include "lib/engine/parts/standing_fence.h"
 #include "lib/engine/redis/conf.h"
@@ -30,6 +30,7 @@
 #include "lib/engine/redis/info.h"
 #include "lib/engine/redis/names.h"
 #include "lib/engine/redis/options.h"
+#include "lib/engine/redis/tail.h"
 #include "lib/shim/client.h"
 
 namespace mainstay::engine::redis {
@@ -111,7 +112,9 @@ class RedisEngine : public Engine {
 
   // leader.cc: other members' servers
   absl::Status AwaitLeader(const Target& target, MonoTime deadline);
-  void CountLost(const Target& target, const Info& own, MonoTime deadline);
+  absl::StatusOr<Info> AskMember(const HostPort& address, MonoTime deadline);
+  void CountLost(const Target& target, const Info& own, bool had_data, MonoTime deadline);
+  void TellLost(Loss loss, const Target& target, const Info& own, const Info& theirs);
   void DialReplicas(const ReplicationFacts& facts, MonoTime deadline);
   absl::Status AwaitReplicas(uint64_t offset, MonoTime deadline);
 
@@ -119,6 +122,7 @@ class RedisEngine : public Engine {
   absl::Status Attach(const Target& target, MonoTime deadline);
   absl::Status AwaitSync(const Target& target, bool had_data, MonoTime deadline);
   bool AttachedTo(const Target& target, const Info& info, MonoTime deadline);
+  void NoteLastReign();
   absl::Status Commit(const Info& info, const std::function<void(Held*)>& change);
 
   // probe.cc
@@ -156,8 +160,12 @@ class RedisEngine : public Engine {
   uint64_t floor_seen_ = 0;        // a position, and when it was seen
   AofMark aof_seen_;
   MonoTime floor_seen_at_;
+  int64_t floor_seen_ms_ = 0;
   bool floor_keys_ = false;
-  std::atomic<uint64_t> lost_bytes_{0};
+  Tail tail_;                 // of the last reign here, until what it lost was told
+  bool handed_over_ = false;  // the last reign here was closed in good order
+  std::string counted_;       // the end of other data whose loss was told last
+  LossBook losses_;
 
   std::mutex mutex_;  // guards what follows
   Settings settings_;

@@ -5,6 +5,7 @@
 #include "lib/base/log.h"
 #include "lib/base/random.h"
 #include "lib/base/result.h"
+#include "lib/base/wall_clock.h"
 #include "lib/engine/redis/engine.h"
 #include "lib/engine/redis/passwords.h"
 
@@ -20,6 +21,7 @@ absl::Status RedisEngine::Commit(const Info& info, const std::function<void(Held
   if (info.replication.has_value()) {
     AddHistory(&next, info.replication->replid);
     next.floor = ToPosition(info.replication->offset);
+    next.floor_ms = UnixMillis();
   }
   next.keys = info.keys.value_or(0) > 0;
   next.unopened = false;
@@ -36,10 +38,12 @@ absl::Status RedisEngine::Commit(const Info& info, const std::function<void(Held
   Held same = next;
   same.floor = held_.floor;
   same.aof = held_.aof;
+  same.floor_ms = held_.floor_ms;
   same.keys = held_.keys;
   if (same == held_) return absl::OkStatus();
   next.aof = aof_seen_ = MarkAof(options_.data_dir);
   floor_seen_ = next.floor;
+  floor_seen_ms_ = next.floor_ms;
   floor_keys_ = next.keys;
   floor_seen_at_ = BootClock().Now();
   return SaveHeld(next);
@@ -103,6 +107,15 @@ absl::Status RedisEngine::AwaitSync(const Target& target, bool had_data, MonoTim
   }
 }
 
+// The agent was started anew since this member led: what it saw of that is gone, but not that it was so.
+void RedisEngine::NoteLastReign() {
+  if (!tail_.empty() || handed_over_ || held_.following != 0 || held_.epoch == 0 || held_.unopened ||
+      held_.replids.empty())
+    return;
+  tail_.Saw(held_.epoch, held_.replids.back(), held_.run_id,
+            {held_.floor_ms, static_cast<int64_t>(held_.floor) - 1, -1});
+}
+
 absl::Status RedisEngine::Follow(const election::Member& leader, election::Epoch epoch,
                                  const std::string& cluster_id, MonoTime deadline) {
   BeginOperation();
@@ -117,8 +130,12 @@ absl::Status RedisEngine::Follow(const election::Member& leader, election::Epoch
   MAINSTAY_ASSIGN_OR_RETURN(const shim::State state, shim_.GetState(deadline));
   if (!state.running() && held_.reinit) RemoveData();
   MAINSTAY_RETURN_IF_ERROR(EnsureStarted(deadline));
-  MAINSTAY_ASSIGN_OR_RETURN(const Info info, Facts(deadline));
-  if (info.replication->role == Role::kPrimary) MAINSTAY_RETURN_IF_ERROR(Fence(deadline));
+  MAINSTAY_ASSIGN_OR_RETURN(Info info, Facts(deadline));
+  if (info.replication->role == Role::kPrimary) {
+    MAINSTAY_RETURN_IF_ERROR(Fence(deadline));
+    MAINSTAY_ASSIGN_OR_RETURN(info, Facts(deadline));  // what was written until then counts
+  }
+  NoteLastReign();
   const bool had_data = !JudgeData(held_, info).empty && !held_.unopened;
   if (had_data && held_.cluster_id != cluster_id)
     return absl::FailedPreconditionError(absl::StrCat(
@@ -141,7 +158,7 @@ absl::Status RedisEngine::Follow(const election::Member& leader, election::Epoch
   if (AttachedTo(target, info, deadline) && info.replication->link_up)
     return AwaitSync(target, had_data, deadline);
   MAINSTAY_RETURN_IF_ERROR(AwaitLeader(target, deadline));
-  if (had_data) CountLost(target, info, deadline);
+  CountLost(target, info, had_data, deadline);
   MAINSTAY_RETURN_IF_ERROR(Attach(target, deadline));
   DataWork work{
       "database.clone", absl::StrCat("from ", target.name, " at ", target.address_text), false, {}, {}};

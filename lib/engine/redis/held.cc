@@ -33,6 +33,7 @@ absl::StatusOr<Held> Read(const JsonView& view) {
   MAINSTAY_ASSIGN_OR_RETURN(out.aof.seq, view.IntOr("aof_seq", 0, INT64_MAX, 0));
   MAINSTAY_ASSIGN_OR_RETURN(const int64_t aof_size, view.IntOr("aof_size", 0, INT64_MAX, 0));
   out.aof.size = static_cast<uint64_t>(aof_size);
+  MAINSTAY_ASSIGN_OR_RETURN(out.floor_ms, view.IntOr("floor_ms", 0, INT64_MAX, 0));
   MAINSTAY_ASSIGN_OR_RETURN(out.epoch, view.Int("epoch", 0, INT64_MAX));
   MAINSTAY_ASSIGN_OR_RETURN(out.following, view.Int("following", 0, INT64_MAX));
   MAINSTAY_ASSIGN_OR_RETURN(out.reign, view.Int("reign", 0, INT64_MAX));
@@ -64,6 +65,7 @@ std::string EncodeHeld(const Held& held) {
   j["floor"] = held.floor;
   j["aof_seq"] = held.aof.seq;
   j["aof_size"] = held.aof.size;
+  j["floor_ms"] = held.floor_ms;
   j["keys"] = held.keys;
   j["epoch"] = held.epoch;
   j["leader"] = held.leader;

@@ -30,6 +30,7 @@ struct Held {
   std::vector<std::string> replids;  // replication ids whose history these data are of, newest last
   uint64_t floor = 0;                // the data reached at least so far (a position) a while before the end
   AofMark aof;                       // how long the append-only file was then
+  int64_t floor_ms = 0;              // when they were seen to (Unix time, for people)
   bool keys = false;                 // there were keys then
   int64_t epoch = 0;                 // under which they were last opened for writes here
   std::string leader;                // whom the last Follow was told to follow,

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/log.h"
 #include "lib/base/result.h"
+#include "lib/base/wall_clock.h"
 #include "lib/engine/redis/engine.h"
 #include "lib/engine/redis/passwords.h"
 
@@ -40,29 +41,55 @@ absl::Status RedisEngine::AwaitLeader(const Target& target, MonoTime deadline) {
   }
 }
 
-// What was written here after the new primary's history left ours is thrown away by the resync. Redis does
-// not tell; both offsets do.
-void RedisEngine::CountLost(const Target& target, const Info& own, MonoTime deadline) {
-  const auto password = LoadPassword(options_.replication_password_file);
-  if (!password.ok() || !own.replication.has_value() || own.keys.value_or(0) == 0) return;
+absl::StatusOr<Info> RedisEngine::AskMember(const HostPort& address, MonoTime deadline) {
+  MAINSTAY_ASSIGN_OR_RETURN(const std::string password, LoadPassword(options_.replication_password_file));
   Connection session(&canceller_);
   const MonoTime until = std::min(deadline, BootClock().Now() + options_.connect_timeout);
-  const Endpoint at{"", target.address.host, target.address.port, kPeerUser, *password};
-  if (!session.Connect(at, until).ok()) return;
-  const auto reply = session.Call({"INFO", "replication"}, until);
-  const auto theirs = reply.ok() ? ParseInfo(reply->text) : absl::StatusOr<Info>(reply.status());
+  const Endpoint at{"", address.host, address.port, kPeerUser, password};
+  MAINSTAY_RETURN_IF_ERROR(session.Connect(at, until));
+  MAINSTAY_ASSIGN_OR_RETURN(const Reply reply, session.Call({"INFO"}, until));
+  return ParseInfo(reply.text);
+}
+
+// What was written here after the new primary's history left ours is thrown away by the resync. Redis does
+// not tell; both offsets do. Once for the same end, however often a resync is tried again.
+void RedisEngine::CountLost(const Target& target, const Info& own, bool had_data, MonoTime deadline) {
+  if (!own.replication.has_value() || (tail_.empty() && (!had_data || own.keys.value_or(0) == 0))) return;
+  const absl::StatusOr<Info> theirs = AskMember(target.address, deadline);
   if (!theirs.ok() || !theirs->replication.has_value()) return;
   const ReplicationFacts& mine = *own.replication;
   const ReplicationFacts& leader = *theirs->replication;
+  if (!tail_.empty()) {
+    std::optional<Tail::Moment> end;
+    if (own.server.has_value() && own.server->run_id == tail_.run_id())
+      end = Tail::Moment{UnixMillis(), mine.offset,
+                         own.persistence.value_or(PersistenceFacts{}).changes_since_save};
+    std::optional<Loss> loss = tail_.Judge(end, leader);
+    tail_.Clear();
+    if (loss.has_value()) TellLost(*std::move(loss), target, own, *theirs);
+    return;
+  }
   if (mine.replid == leader.replid) return;
   if (mine.replid == leader.replid2 && mine.offset < leader.second_offset) return;
-  const bool known = mine.replid == leader.replid2;
-  const int64_t lost = known ? mine.offset - (leader.second_offset - 1) : 0;
-  lost_bytes_ += static_cast<uint64_t>(lost);
+  const std::string end = absl::StrCat(mine.replid, ":", mine.offset);
+  if (std::exchange(counted_, end) == end) return;
+  Loss loss;
+  loss.epoch = held_.reign;
+  if (mine.replid == leader.replid2)
+    loss.bytes = static_cast<uint64_t>(mine.offset - (leader.second_offset - 1));
+  TellLost(std::move(loss), target, own, *theirs);
+}
+
+void RedisEngine::TellLost(Loss loss, const Target& target, const Info& own, const Info& theirs) {
+  loss.found_ms = UnixMillis();
+  loss.leader = target.name;
+  if (!loss.at_least) loss.keys_here = own.keys;  // (another process has what was saved)
+  loss.keys_there = theirs.keys;
   Log(LogLevel::kWarn, "redis",
-      known ? "this server has writes that the new primary has not: they are thrown away"
-            : "this server's history is not the new primary's: its data are replaced",
-      {{"bytes", lost}, {"primary", target.name}, {"offset", mine.offset}, {"replid", mine.replid}});
+      loss.bytes.has_value() ? "this member has writes that the new primary has not: they are thrown away"
+                             : "this member's history is not the new primary's: its data are replaced",
+      {{"bytes", loss.bytes.value_or(0)}, {"primary", target.name}, {"epoch", loss.epoch}});
+  losses_.Add(std::move(loss));
 }
 
 // Sessions with the replicas that are online, so that a handover need not wait for them to be made.

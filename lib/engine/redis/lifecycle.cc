@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/log.h"
 #include "lib/base/result.h"
+#include "lib/base/wall_clock.h"
 #include "lib/engine/redis/engine.h"
 #include "lib/engine/redis/passwords.h"
 
@@ -45,13 +46,16 @@ absl::StatusOr<LogEnd> RedisEngine::HandOver(MonoTime deadline) {
   MAINSTAY_ASSIGN_OR_RETURN(const Info paused, ParseInfo(replies[2].text));
   const uint64_t end = ToPosition(paused.replication.value_or(ReplicationFacts{}).offset);
   const MonoTime until = std::min(deadline, BootClock().Now() + kReplicasWait);
-  if (const absl::Status all = AwaitReplicas(end, until); !all.ok())
+  const absl::Status all = AwaitReplicas(end, until);
+  if (!all.ok())
     Log(LogLevel::kWarn, "redis", "not every replica has all that was written", {{"error", all}});
   MAINSTAY_RETURN_IF_ERROR(Detach(deadline));
   MAINSTAY_ASSIGN_OR_RETURN(const Info info, Facts(deadline));
   if (!info.replication.has_value() || info.replication->role != Role::kReplica)
     return absl::InternalError("redis-server says that it is no replica after REPLICAOF");
   const uint64_t last = ToPosition(info.replication->offset);
+  handed_over_ = all.ok();
+  if (handed_over_) tail_.Clear();
   // Everything that follows is no longer between the old primary's last write and the new one's first.
   MAINSTAY_RETURN_IF_ERROR(Disarm(deadline));
   const absl::Status tidied = Fence(deadline);
@@ -81,6 +85,7 @@ absl::StatusOr<LogEnd> RedisEngine::Stop(MonoTime deadline) {
     Held next = held_;
     next.floor = std::max(next.floor, JudgeSaved(*info).position);
     next.aof = MarkAof(options_.data_dir);
+    next.floor_ms = UnixMillis();
     if (absl::Status saved = SaveHeld(next); !saved.ok())
       Log(LogLevel::kWarn, "redis", "the position at the end is not kept", {{"error", saved}});
   }

@@ -5,9 +5,11 @@
 #ifndef MAINSTAY_LIB_ENGINE_REDIS_OPTIONS_H_
 #define MAINSTAY_LIB_ENGINE_REDIS_OPTIONS_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
@@ -47,6 +49,8 @@ struct Options {
   std::string replication_password_file;  // 0600, the same on all members; made by the founder when missing
   Duration connect_timeout = std::chrono::seconds(1);  // of one connection, also bounded by the operation
   std::function<void(const DataWork&)> told;           // on the engine's worker; may be empty
+  std::function<void(int64_t normal, int64_t subscribers)> cut;  // clients were; as `told`
+  std::shared_ptr<std::atomic<int64_t>> own_kills;               // counts calls of CLIENT KILL; may be null
   Settings settings;
 };
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "lib/base/log.h"
 #include "lib/base/result.h"
+#include "lib/base/wall_clock.h"
 #include "lib/engine/redis/engine.h"
 
 namespace mainstay::engine::redis {
@@ -52,6 +53,7 @@ void RedisEngine::ProbeStopped(const shim::State& state, DbReport* report) {
   control_.Close();
   probe_.Close();
   last_ = *report;
+  tail_.Ended(UnixMillis());
 }
 
 Verdict RedisEngine::JudgeSaved(const Info& info) const {
@@ -112,6 +114,10 @@ void RedisEngine::ReadPrimary(const Info& info, const Reply& written, DbReport* 
   // Opened by an agent that ended before it could note the new history.
   const bool ours = info.server.has_value() && info.server->run_id == held_.run_id && held_.following == 0;
   if (!ours) return;
+  handed_over_ = false;
+  tail_.Saw(held_.epoch, info.replication->replid, held_.run_id,
+            {UnixMillis(), info.replication->offset,
+             info.persistence.value_or(PersistenceFacts{}).changes_since_save});
   if (const absl::Status kept = Commit(info, nullptr); !kept.ok())
     Log(LogLevel::kWarn, "redis", "what this member holds is not kept", {{"error", kept}});
 }
@@ -148,6 +154,7 @@ void RedisEngine::KeepFloor(const Info& info) {
     Held next = held_;
     next.floor = floor_seen_;
     next.aof = aof_seen_;
+    next.floor_ms = floor_seen_ms_;
     next.keys = floor_keys_;
     if (const absl::Status kept = SaveHeld(next); !kept.ok())
       Log(LogLevel::kWarn, "redis", "how far the data reach is not kept", {{"error", kept}});
@@ -156,6 +163,7 @@ void RedisEngine::KeepFloor(const Info& info) {
   }
   floor_seen_ = at;
   aof_seen_ = MarkAof(options_.data_dir);
+  floor_seen_ms_ = UnixMillis();
   floor_keys_ = keys;
   floor_seen_at_ = now;
 }
@@ -196,6 +204,7 @@ void RedisEngine::ProbeRunning(const shim::State& state, MonoTime deadline, DbRe
     ReadPrimary(*info, (*replies)[2], report, &details);
   } else {
     ReadReplica(*info, (*replies)[1], report);
+    tail_.Ended(UnixMillis());
   }
   Identify(report);
   const Verdict verdict = Judge(*info);

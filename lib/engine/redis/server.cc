@@ -116,8 +116,10 @@ absl::Status RedisEngine::CutClients(MonoTime deadline) {
                             control_.CallAll({{"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"},
                                               {"CLIENT", "KILL", "TYPE", "pubsub", "SKIPME", "yes"}},
                                              deadline));
+  if (options_.own_kills != nullptr) *options_.own_kills += static_cast<int64_t>(replies.size());
   for (const Reply& reply : replies) MAINSTAY_RETURN_IF_ERROR(ToStatus(reply));
   probe_.Close();  // it was among them
+  if (options_.cut) options_.cut(replies[0].integer, replies[1].integer);
   return absl::OkStatus();
 }
 
