@@ -64,6 +64,11 @@ void RedisEngine::CountLost(const Target& target, const Info& own, bool had_data
     if (own.server.has_value() && own.server->run_id == tail_.run_id())
       end = Tail::Moment{UnixMillis(), mine.offset,
                          own.persistence.value_or(PersistenceFacts{}).changes_since_save};
+    // It has another id since its first replica came, which no probe may have seen.
+    if (end.has_value() && mine.replid != tail_.replid()) {
+      tail_.Saw(tail_.epoch(), mine.replid, tail_.run_id(), *end);
+      tail_.Ended(end->unix_ms);
+    }
     std::optional<Loss> loss = tail_.Judge(end, leader);
     tail_.Clear();
     if (loss.has_value()) TellLost(*std::move(loss), target, own, *theirs);

@@ -1,14 +1,17 @@
 #include "lib/engine/redis/tail.h"
 
+#include <utility>
+
 namespace mainstay::engine::redis {
 
 void Tail::Saw(election::Epoch epoch, const std::string& replid, const std::string& run_id,
                const Moment& moment) {
   if (epoch == 0 || replid.empty()) return;
   if (replid != replid_ || run_id != run_id_) {
-    Clear();
-    replid_ = replid;
-    run_id_ = run_id;
+    Tail next;
+    next.replid_ = replid;
+    next.run_id_ = run_id;
+    *this = std::move(next);
   }
   epoch_ = epoch;
   ended_ms_ = 0;

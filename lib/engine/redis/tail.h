@@ -36,6 +36,7 @@ class Tail {
   bool empty() const { return epoch_ == 0; }
   election::Epoch epoch() const { return epoch_; }
   const std::string& run_id() const { return run_id_; }
+  const std::string& replid() const { return replid_; }
 
   // `end` is what the process of this reign tells of itself by now; none: that process is gone. Nothing: the
   // leader has all that was written.
