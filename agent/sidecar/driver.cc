@@ -286,16 +286,20 @@ void Driver::OnPodEnding(bool ending, bool other_shim) {
                               : "the database's container was told to end: stop the database");
     Handle(election::ShutdownAsked{});
   } else if (pod_ending_ && !ending && other_shim) {
-    pod_ending_ = shut_down_ = false;
+    pod_ending_ = pod_end_told_ = shut_down_ = false;
     if (!leaving_) Handle(election::ShutdownAsked{true});
   }
 }
 
-// Nothing leads here any more, so nobody waits for this database: the shim ends as soon as it has stopped.
+// Nothing leads here any more, so nobody waits for this database: the shim ends as soon as it has stopped. A
+// handover has stopped it already, and a shim that went with it has none; both are the end as well.
 void Driver::ShutDownWhenHandedOver() {
-  if (!pod_ending_ || shut_down_ || state_.db.state == election::DbState::kStopped || !HandedOver()) return;
+  if (!pod_ending_ || !HandedOver()) return;
+  if (!std::exchange(pod_end_told_, true))
+    journal_.Life("pod.end", audit::Stage::kCompleted,
+                  "nothing leads here any more: the database is stopped");
+  if (shut_down_ || !extras_.shim.connected || state_.db.state == election::DbState::kStopped) return;
   shut_down_ = true;
-  journal_.Life("pod.end", audit::Stage::kCompleted, "nothing leads here any more: the database is stopped");
   parts_.fence->Shutdown();
 }
 

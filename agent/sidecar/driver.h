@@ -148,7 +148,8 @@ class Driver : public FenceSink {
   std::vector<election::Member> members_;  // as the engine was told them
   bool leaving_ = false;                   // the agent ends
   bool pod_ending_ = false;                // the database's container was told to end
-  bool shut_down_ = false;                 // and the database to stop
+  bool pod_end_told_ = false;              // nothing leads here any more
+  bool shut_down_ = false;                 // and the database was told to stop
   std::string why_;                        // the last decision's sentence
   std::string view_key_;
   MonoTime viewed_at_;

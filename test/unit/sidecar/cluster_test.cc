@@ -326,7 +326,7 @@ TEST(Cluster, ShutdownHandsOver) {
 }
 
 TEST(Cluster, AnEndingPodHandsOverAndARestartedContainerComesBack) {
-  SimCluster c({});
+  SimCluster c({.audit = true});
   c.StartAll();
   ASSERT_TRUE(c.WaitConverged(3, seconds(60))) << c.Dump();
   c.Load(seconds(1));
@@ -336,6 +336,8 @@ TEST(Cluster, AnEndingPodHandsOverAndARestartedContainerComesBack) {
   ASSERT_TRUE(took.has_value()) << c.Dump();
   EXPECT_LE(*took, milliseconds(500));
   EXPECT_TRUE(c.HasAll(c.Primary()));
+  const std::vector<std::string> ended = {R"("action":"pod.end")", R"("stage":"completed")"};
+  EXPECT_TRUE(c.loop().RunUntilTrue(seconds(1), [&] { return c.Audited(first, ended) == 1; })) << c.Dump();
   // A replica has nothing to hand over: its database is stopped at once, so that the container ends.
   const Name second = c.Primary();
   Name replica;
@@ -344,11 +346,44 @@ TEST(Cluster, AnEndingPodHandsOverAndARestartedContainerComesBack) {
   c.node(replica).fence->TellEnding();
   ASSERT_TRUE(c.loop().RunUntilTrue(seconds(2), [&] { return !c.world().Running(replica); })) << c.Dump();
   EXPECT_EQ(c.node(replica).fence->shutdowns(), 1);
+  EXPECT_EQ(c.Audited(replica, ended), 1);
   // Both containers were only restarted: new shims, the same agents.
   c.node(first).fence->ComeBack();
   c.node(replica).fence->ComeBack();
   ASSERT_TRUE(c.WaitConverged(3, seconds(60))) << c.Dump();
   EXPECT_EQ(c.Primary(), second);
+  EXPECT_EQ(c.Audited(first, ended), 1);
+  EXPECT_EQ(c.Audited(replica, ended), 1);
+}
+
+// The handover has stopped the database, and nobody asks this member for anything any more.
+TEST(Cluster, AnEndingPodIsToldToHaveEndedWithNothingLeftToStop) {
+  SimCluster c({.members = 1, .audit = true});
+  c.StartAll();
+  ASSERT_TRUE(c.WaitConverged(1, seconds(60))) << c.Dump();
+  c.node("a").fence->TellEnding();
+  ASSERT_TRUE(c.loop().RunUntilTrue(seconds(5), [&] { return c.driver("a").HandedOver(); })) << c.Dump();
+  EXPECT_FALSE(c.world().Running("a"));
+  EXPECT_EQ(c.Audited("a", {R"("action":"pod.end")", R"("stage":"completed")"}), 1);
+  EXPECT_EQ(c.node("a").fence->shutdowns(), 0);
+}
+
+// The shim goes with its database (no --term-wait), before the lock is given up.
+TEST(Cluster, AnEndingPodIsToldToHaveEndedWithoutItsShim) {
+  SimCluster c({.audit = true});
+  c.StartAll();
+  ASSERT_TRUE(c.WaitConverged(3, seconds(60))) << c.Dump();
+  const Name first = c.Primary();
+  c.node(first).fence->TellEnding();
+  c.world().Kill(first);
+  c.node(first).fence->Connect(false);
+  ASSERT_TRUE(c.WaitPrimary(seconds(15), first).has_value()) << c.Dump();
+  const std::vector<std::string> ended = {R"("action":"pod.end")", R"("stage":"completed")"};
+  EXPECT_TRUE(c.loop().RunUntilTrue(seconds(1), [&] { return c.Audited(first, ended) == 1; })) << c.Dump();
+  EXPECT_EQ(c.node(first).fence->shutdowns(), 0);  // there is no shim that could be asked
+  c.node(first).fence->ComeBack();
+  ASSERT_TRUE(c.WaitConverged(3, seconds(60))) << c.Dump();
+  EXPECT_EQ(c.Audited(first, ended), 1);
 }
 
 TEST(Cluster, PauseResumeAndIdempotency) {

@@ -1,9 +1,13 @@
 #include "test/unit/sidecar/sim_cluster.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
 #include "lib/base/strings.h"
 
 namespace mainstay::agent {
@@ -68,6 +72,12 @@ class SimLink : public PeerLink {
 };
 
 }  // namespace
+
+SimCluster::Node::~Node() {
+  driver.reset();
+  audit.reset();
+  if (audit_fd >= 0) close(audit_fd);
+}
 
 SimCluster::SimCluster(Options options)
     : options_(options),
@@ -162,6 +172,11 @@ void SimCluster::StartAgent(const Name& name) {
   parts.peers = n.link.get();
   parts.publisher = &nobody;
   parts.instruments = n.instruments.get();
+  if (options_.audit) {
+    n.audit_fd = memfd_create("audit", MFD_CLOEXEC);
+    n.audit = std::make_unique<audit::Log>(n.audit_fd, audit::Identity());
+    parts.audit = n.audit.get();
+  }
   n.driver = std::make_unique<Driver>(options, parts, *n.engine->LoadMemory());
   n.up = true;
   dead_.push_back(std::exchange(nodes_[name], std::move(fresh)));
@@ -169,6 +184,19 @@ void SimCluster::StartAgent(const Name& name) {
   n.driver->Start();
   n.fence->Connect(true);
   Watch(name, n.generation);
+}
+
+int SimCluster::Audited(const Name& name, const std::vector<std::string>& texts) {
+  Node& n = node(name);
+  n.audit->Flush(BootClock().Now() + seconds(10));
+  std::string all(static_cast<size_t>(lseek(n.audit_fd, 0, SEEK_END)), 0);
+  if (pread(n.audit_fd, all.data(), all.size(), 0) != static_cast<ssize_t>(all.size())) return -1;
+  int found = 0;
+  for (const absl::string_view line : absl::StrSplit(all, '\n')) {
+    if (std::all_of(texts.begin(), texts.end(), [&](const auto& t) { return absl::StrContains(line, t); }))
+      ++found;
+  }
+  return found;
 }
 
 void SimCluster::StopAgent(const Name& name) {

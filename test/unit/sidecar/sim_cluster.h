@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "agent/sidecar/driver.h"
+#include "lib/audit/audit.h"
 #include "lib/engine/fake/fake_engine.h"
 #include "lib/lease/fault_store.h"
 #include "lib/lease/memory_store.h"
@@ -120,8 +121,10 @@ class SimCluster {
     bool fast = false;
     election::Durability durability = election::Durability::kGuarded;
     election::Takeover takeover = election::Takeover::kQuorum;
+    bool audit = false;  // keep what each agent tells: Audit
   };
   struct Node {
+    ~Node();
     election::Name name;
     std::string address;
     std::shared_ptr<lease::FaultStore> store;
@@ -131,6 +134,8 @@ class SimCluster {
     std::unique_ptr<SimWorker> engine_worker;
     std::unique_ptr<PeerLink> link;
     std::unique_ptr<metrics::AgentInstruments> instruments;
+    int audit_fd = -1;
+    std::unique_ptr<audit::Log> audit;
     std::unique_ptr<Driver> driver;
     std::string seen;
     bool up = false;      // its agent runs
@@ -158,6 +163,8 @@ class SimCluster {
   // one.
   election::Name Primary();
   bool Converged(size_t members);  // a primary, and so many standbys that stream from it
+  // How many lines of this agent's audit log have all of these texts.
+  int Audited(const election::Name& name, const std::vector<std::string>& texts);
   // Runs until there is a primary other than `not_this`. The time it took.
   std::optional<Duration> WaitPrimary(Duration bound, const election::Name& not_this = "");
   bool WaitConverged(size_t members, Duration bound);
