@@ -6,7 +6,6 @@
 #include "absl/strings/str_cat.h"
 #include "agent/sidecar/pod_api.h"
 #include "lib/audit/pg_stderr.h"
-#include "lib/audit/redis_log.h"
 #include "lib/base/result.h"
 #include "lib/engine/fake/fake_engine.h"
 #include "lib/engine/postgres/engine.h"
@@ -147,11 +146,6 @@ BuiltEngine Built(std::unique_ptr<E> engine, MakeSettings settings) {
 
 }  // namespace
 
-LogRelay::NewParser LogParserOf(const Config& config) {
-  if (config.engine == EngineKind::kRedis) return [] { return std::make_unique<audit::RedisLogParser>(); };
-  return [] { return std::make_unique<audit::PgStderrParser>(); };
-}
-
 engine::redis::MetricsLogin RedisLogin(const Config& config) {
   engine::redis::Options beside;  // its password lies beside the data
   beside.data_dir = config.redis.data_dir;
@@ -160,27 +154,6 @@ engine::redis::MetricsLogin RedisLogin(const Config& config) {
           .password = [path = engine::redis::AgentPasswordPath(beside)] {
             return engine::redis::LoadPassword(path);
           }};
-}
-
-LogRelayOptions BuildLogRelayOptions(const Config& config) {
-  LogRelayOptions o;
-  switch (config.database_log.level) {
-    case LogLevel::kDebug:
-      o.least = audit::LogWeight::kDebug;
-      break;
-    case LogLevel::kInfo:
-      o.least = audit::LogWeight::kInfo;
-      break;
-    case LogLevel::kWarn:
-      o.least = audit::LogWeight::kWarn;
-      break;
-    case LogLevel::kError:
-      o.least = audit::LogWeight::kError;
-      break;
-  }
-  o.rate = config.database_log.rate;
-  o.burst = config.database_log.burst;
-  return o;
 }
 
 absl::StatusOr<BuiltEngine> BuildEngine(const Config& config, audit::Log* log) {

@@ -14,7 +14,6 @@
 #include "absl/status/statusor.h"
 #include "agent/config.h"
 #include "agent/sidecar/driver.h"
-#include "agent/sidecar/log_relay.h"
 #include "agent/sidecar/role_publisher.h"
 #include "lib/engine/redis/metrics_session.h"
 #include "lib/kube/client.h"
@@ -30,10 +29,8 @@ struct BuiltEngine {
 };
 // `log` may be null: nobody is told of clones and the like then.
 absl::StatusOr<BuiltEngine> BuildEngine(const Config& config, audit::Log* log);
-LogRelay::NewParser LogParserOf(const Config& config);
 // Of the agent's user over the unix socket.
 engine::redis::MetricsLogin RedisLogin(const Config& config);
-LogRelayOptions BuildLogRelayOptions(const Config& config);
 
 // The client of the API server, the lock over it and what it is told of our role.
 absl::StatusOr<std::unique_ptr<kube::Client>> BuildKubeClient(const Config& config);

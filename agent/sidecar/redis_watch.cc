@@ -41,13 +41,15 @@ struct Counters {
   redis::KillReader::Counters kills;
 };
 
-Counters ReadCounters(const std::vector<redis::Reply>& replies) {
+// Of the first `sections` replies, which are INFO's.
+Counters ReadCounters(const std::vector<redis::Reply>& replies, size_t sections) {
   Counters out;
   const auto number = [](absl::string_view text) {
     int64_t n = 0;
     return absl::SimpleAtoi(text, &n) ? n : 0;
   };
-  for (const redis::Reply& reply : replies) {
+  for (size_t i = 0; i < sections; ++i) {
+    const redis::Reply& reply = replies[i];
     if (!reply.is_text()) continue;
     redis::ForEachInfoLine(reply.text, [&](const redis::InfoLine& line) {
       if (line.key == "run_id") out.run_id = std::string(line.value);
@@ -122,9 +124,9 @@ struct RedisWatch::Shared {
   absl::Status Turn(MonoTime deadline);
   absl::StatusOr<std::vector<redis::Reply>> Ask(const std::vector<redis::MetricsSession::Words>& commands,
                                                 MonoTime deadline);
-  absl::Status ReadSlow(const Counters& counters, MonoTime deadline);
-  absl::Status ReadDenied(const Counters& counters, MonoTime deadline);
-  absl::Status ReadLatency(const Counters& counters, MonoTime deadline);
+  absl::Status ReadSlow(const Counters& counters, const redis::Reply& newest, MonoTime deadline);
+  absl::Status ReadDenied(const Counters& counters, const redis::Reply& newest, MonoTime deadline);
+  absl::Status ReadLatency(const Counters& counters, const redis::Reply& latest, MonoTime deadline);
   void Tell(const redis::RingTurn& turn, const char* ring);
   void Missing(uint64_t lines, const char* reason, std::string msg);
   void Put(const std::function<std::string(const audit::Identity&, uint64_t, int64_t)>& format);
@@ -185,57 +187,72 @@ absl::Status RedisWatch::Shared::Turn(MonoTime deadline) {
   MAINSTAY_RETURN_IF_ERROR(session.Ready(deadline));
   // Answers to a turn that was given up are of no use.
   if (session.busy()) MAINSTAY_RETURN_IF_ERROR(session.Take(deadline).status());
-  MAINSTAY_ASSIGN_OR_RETURN(
-      const std::vector<redis::Reply> replies,
-      Ask({{"INFO", "server"}, {"INFO", "stats"}, {"INFO", "errorstats"}, {"INFO", "commandstats"}},
-          deadline));
-  const Counters counters = ReadCounters(replies);
+  // All of a quiet turn in one round trip, so that it wakes this process up once. The counters come first.
+  const std::string few = absl::StrCat(redis::kRingSteps[0]);
+  MAINSTAY_ASSIGN_OR_RETURN(const std::vector<redis::Reply> replies, Ask({{"INFO", "server"},
+                                                                          {"INFO", "stats"},
+                                                                          {"INFO", "errorstats"},
+                                                                          {"INFO", "commandstats"},
+                                                                          {"SLOWLOG", "GET", few},
+                                                                          {"ACL", "LOG", few},
+                                                                          {"LATENCY", "LATEST"}},
+                                                                         deadline));
+  const Counters counters = ReadCounters(replies, 4);
   if (counters.run_id.empty()) return absl::OkStatus();  // BUSY, or it loads
   const int64_t own = options.own_kills == nullptr ? 0 : options.own_kills->load();
   redis::RingTurn turn;
   kills.Read(counters.run_id, counters.kills, own, &turn);
   Tell(turn, "");
-  MAINSTAY_RETURN_IF_ERROR(ReadSlow(counters, deadline));
-  MAINSTAY_RETURN_IF_ERROR(ReadDenied(counters, deadline));
-  return ReadLatency(counters, deadline);
+  MAINSTAY_RETURN_IF_ERROR(ReadSlow(counters, replies[4], deadline));
+  MAINSTAY_RETURN_IF_ERROR(ReadDenied(counters, replies[5], deadline));
+  return ReadLatency(counters, replies[6], deadline);
 }
 
-absl::Status RedisWatch::Shared::ReadSlow(const Counters& counters, MonoTime deadline) {
+absl::Status RedisWatch::Shared::ReadSlow(const Counters& counters, const redis::Reply& newest,
+                                          MonoTime deadline) {
   redis::RingTurn turn;
-  for (size_t i = 0; i < kSteps; ++i) {
-    const auto n = static_cast<size_t>(redis::kRingSteps[i]);
+  const auto enough = [&](size_t i, const redis::Reply& reply) {
+    return slow.Read(counters.run_id, static_cast<size_t>(redis::kRingSteps[i]), i + 1 == kSteps, reply,
+                     &turn) == redis::Want::kNothing;
+  };
+  bool all = enough(0, newest);
+  for (size_t i = 1; i < kSteps && !all; ++i) {
     MAINSTAY_ASSIGN_OR_RETURN(const std::vector<redis::Reply> replies,
-                              Ask({{"SLOWLOG", "GET", absl::StrCat(n)}}, deadline));
-    if (slow.Read(counters.run_id, n, i + 1 == kSteps, replies[0], &turn) == redis::Want::kNothing) break;
+                              Ask({{"SLOWLOG", "GET", absl::StrCat(redis::kRingSteps[i])}}, deadline));
+    all = enough(i, replies[0]);
   }
   Tell(turn, "slow log");
   return absl::OkStatus();
 }
 
-absl::Status RedisWatch::Shared::ReadDenied(const Counters& counters, MonoTime deadline) {
+absl::Status RedisWatch::Shared::ReadDenied(const Counters& counters, const redis::Reply& newest,
+                                            MonoTime deadline) {
   redis::RingTurn turn;
-  for (size_t i = 0; i < kSteps; ++i) {
-    const auto n = static_cast<size_t>(redis::kRingSteps[i]);
+  const auto enough = [&](size_t i, const Counters& at, const redis::Reply& reply) {
+    return denied.Read(counters.run_id, static_cast<size_t>(redis::kRingSteps[i]), i + 1 == kSteps, at.now_ms,
+                       at.refused, reply, &turn) == redis::Want::kNothing;
+  };
+  bool all = enough(0, counters, newest);
+  for (size_t i = 1; i < kSteps && !all; ++i) {
     MAINSTAY_ASSIGN_OR_RETURN(
         const std::vector<redis::Reply> replies,
-        Ask({{"INFO", "server"}, {"INFO", "errorstats"}, {"ACL", "LOG", absl::StrCat(n)}}, deadline));
-    const Counters now = ReadCounters(replies);
+        Ask({{"INFO", "server"}, {"INFO", "errorstats"}, {"ACL", "LOG", absl::StrCat(redis::kRingSteps[i])}},
+            deadline));
+    const Counters now = ReadCounters(replies, 2);
     if (now.run_id.empty()) break;
-    if (denied.Read(counters.run_id, n, i + 1 == kSteps, now.now_ms, now.refused, replies[2], &turn) ==
-        redis::Want::kNothing)
-      break;
+    all = enough(i, now, replies[2]);
   }
   Tell(turn, "ACL log");
   return absl::OkStatus();
 }
 
-absl::Status RedisWatch::Shared::ReadLatency(const Counters& counters, MonoTime deadline) {
-  MAINSTAY_ASSIGN_OR_RETURN(std::vector<redis::Reply> replies, Ask({{"LATENCY", "LATEST"}}, deadline));
-  const std::vector<std::string> events = latency.Changed(counters.run_id, replies[0]);
+absl::Status RedisWatch::Shared::ReadLatency(const Counters& counters, const redis::Reply& latest,
+                                             MonoTime deadline) {
+  const std::vector<std::string> events = latency.Changed(counters.run_id, latest);
   if (events.empty()) return absl::OkStatus();
   std::vector<redis::MetricsSession::Words> commands;
   for (const std::string& event : events) commands.push_back({"LATENCY", "HISTORY", event});
-  MAINSTAY_ASSIGN_OR_RETURN(replies, Ask(commands, deadline));
+  MAINSTAY_ASSIGN_OR_RETURN(const std::vector<redis::Reply> replies, Ask(commands, deadline));
   redis::RingTurn turn;
   for (size_t i = 0; i < events.size(); ++i) latency.Read(events[i], counters.now_ms, replies[i], &turn);
   Tell(turn, "latency monitor");

@@ -2,9 +2,9 @@
 // one line of mainstay.log/v1 (docs/AUDIT.md), and a line that says how many were missed.
 //
 // One thread of its own at a lower priority with a session of its own over the unix socket; asks every two
-// seconds, a round trip or two, at most 256 entries of each ring a turn. A server that hangs has one of our
-// requests in its queue; a reader of standard output that does not read makes this thread wait, and what the
-// rings lose meanwhile is counted. Neither the loop nor the probe waits for any of it.
+// seconds, one round trip when nothing happened, at most 256 entries of each ring a turn. A server that hangs
+// has one of our requests in its queue; a reader of standard output that does not read makes this thread
+// wait, and what the rings lose meanwhile is counted. Neither the loop nor the probe waits for any of it.
 //
 // Thread rules: Configure from any thread; Start and Stop once, from the loop's.
 #ifndef MAINSTAY_AGENT_SIDECAR_REDIS_WATCH_H_

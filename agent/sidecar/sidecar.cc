@@ -19,11 +19,10 @@
 #include "agent/sidecar/driver.h"
 #include "agent/sidecar/fence_keeper.h"
 #include "agent/sidecar/incarnation.h"
-#include "agent/sidecar/log_relay.h"
 #include "agent/sidecar/loop.h"
 #include "agent/sidecar/metrics.h"
+#include "agent/sidecar/outputs.h"
 #include "agent/sidecar/port.h"
-#include "agent/sidecar/redis_watch.h"
 #include "agent/sidecar/role_publisher.h"
 #include "agent/sidecar/sentinel_port.h"
 #include "agent/sidecar/start_memory.h"
@@ -79,7 +78,6 @@ class Sidecar {
   absl::StatusOr<election::Memory> LoadMemory();
   void BeginIncarnation();
   absl::Status BuildLock();
-  void BuildOutput();
   void GiveBackAt(MonoTime when);
   void LookAtConfigAt(MonoTime when);
   void AwaitSignal();
@@ -102,10 +100,7 @@ class Sidecar {
   std::unique_ptr<RolePublisher> publisher_;
   LabelPublisher* labels_ = nullptr;  // publisher_, when it is one
   Incarnation incarnation_;
-  std::unique_ptr<audit::Log> output_;  // standard output
-  audit::Log* audit_ = nullptr;         // the same, unless audit is switched off
-  std::unique_ptr<RedisWatch> rings_;   // null: another engine, or not passed on
-  std::unique_ptr<LogRelay> relay_;     // null: the database's log is not passed on
+  std::unique_ptr<Outputs> outputs_;
   std::unique_ptr<lease::Store> store_;
   BuiltEngine engine_;
   std::unique_ptr<ThreadWorker> store_worker_;
@@ -167,44 +162,17 @@ absl::Status Sidecar::BuildLock() {
   return absl::OkStatus();
 }
 
-// What goes to standard output: the audit log and the database's.
-void Sidecar::BuildOutput() {
-  const bool database_log = config_.database_log.enabled && config_.engine != EngineKind::kFake;
-  if (config_.audit_enabled || database_log) {
-    audit::Identity who;
-    who.engine = ToString(config_.engine);
-    who.cluster = config_.cluster;
-    who.member = config_.name;
-    who.pod_uid = config_.uid;
-    who.boot = nonce_;
-    who.kube_namespace = config_.kubernetes.ns;
-    if (const char* node = getenv("NODE_NAME"); node != nullptr) who.node = node;
-    output_ = std::make_unique<audit::Log>(STDOUT_FILENO, std::move(who));
-    if (config_.audit_enabled) audit_ = output_.get();
-    if (database_log) {
-      relay_ = std::make_unique<LogRelay>(config_.shim_socket, LogParserOf(config_), output_.get());
-      relay_->Configure(BuildLogRelayOptions(config_));
-    }
-  }
-}
-
 absl::Status Sidecar::Build() {
   signals_.add(SIGTERM);
   signals_.add(SIGINT);
   signals_.add(SIGHUP);
   AwaitSignal();
-  BuildOutput();
+  outputs_ = std::make_unique<Outputs>(config_, nonce_);
   MAINSTAY_RETURN_IF_ERROR(BuildLock());
-  absl::StatusOr<BuiltEngine> engine = BuildEngine(config_, audit_);
+  absl::StatusOr<BuiltEngine> engine = BuildEngine(config_, outputs_->audit());
   if (!engine.ok()) return engine.status();
   engine_ = *std::move(engine);
-  if (relay_ != nullptr && config_.engine == EngineKind::kRedis) {
-    RedisWatchOptions watch;
-    watch.login = RedisLogin(config_);
-    watch.own_kills = engine_.own_kills;
-    rings_ = std::make_unique<RedisWatch>(std::move(watch), output_.get());
-    rings_->Configure(BuildLogRelayOptions(config_));
-  }
+  outputs_->WatchRings(config_, engine_.own_kills);
   absl::StatusOr<election::Memory> memory = LoadMemory();
   if (!memory.ok()) return memory.status();
   store_worker_ = std::make_unique<ThreadWorker>("store", 4);
@@ -223,14 +191,14 @@ absl::Status Sidecar::Build() {
   parts.peers = peers_.get();
   parts.publisher = publisher_.get();
   parts.instruments = &instruments_;
-  parts.audit = audit_;
+  parts.audit = outputs_->audit();
   driver_ =
       std::make_unique<Driver>(BuildDriverOptions(config_, incarnation_.id()), parts, *std::move(memory));
   driver_->SetReload([this] { return Reload(); });
   port_ = std::make_unique<AgentPort>(&loop_, driver_.get(), [this] { return loop_.turned_at(); });
   metrics_ = std::make_unique<DatabaseMetrics>(config_);
   absl::StatusOr<std::unique_ptr<Faces>> faces =
-      Faces::Start(io_, config_, port_.get(), &instruments_, audit_, tls, metrics_->scraper());
+      Faces::Start(io_, config_, port_.get(), &instruments_, outputs_->audit(), tls, metrics_->scraper());
   if (!faces.ok()) return faces.status();
   faces_ = *std::move(faces);
   MAINSTAY_ASSIGN_OR_RETURN(sentinel_, SentinelPort::Start(io_, &loop_, config_, port_.get()));
@@ -242,8 +210,7 @@ int Sidecar::Run() {
                           "agent of " + config_.name + " in cluster " + config_.cluster + ": gRPC " +
                               faces_->grpc_address() + ", HTTP " + faces_->http_address() + ", lock " +
                               store_->Describe());
-  if (relay_ != nullptr) relay_->Start();
-  if (rings_ != nullptr) rings_->Start();
+  outputs_->Start();
   driver_->Start();
   fence_->Start(driver_.get(), [this](uint64_t nonce) { incarnation_.Connected(nonce); });
   const Duration timeout = std::max<Duration>(milliseconds(500), config_.settings.renew);
@@ -345,8 +312,7 @@ std::string Sidecar::Reload() {
   }
   config_watch_.Watch(WatchedFiles(options_.source, config_));
   metrics_->Configure(config_);
-  if (relay_ != nullptr) relay_->Configure(BuildLogRelayOptions(config_));
-  if (rings_ != nullptr) rings_->Configure(BuildLogRelayOptions(config_));
+  outputs_->Configure(config_);
   driver_->engine_runner().SetProbe(config_.probe_interval, config_.probe_timeout, config_.hung_after);
   election::TagsChanged tags;
   tags.priority = config_.settings.self.priority;
@@ -391,9 +357,7 @@ int Sidecar::Finish() {
                           code_ == kExitStopped ? audit::Stage::kCompleted : audit::Stage::kFailed,
                           "the agent ends");
   driver_->journal().Close("the agent ended first");
-  if (rings_ != nullptr) all = rings_->Stop(seconds(1)) && all;
-  if (relay_ != nullptr) all = relay_->Stop(seconds(1)) && all;
-  if (output_ != nullptr) output_->Flush(BootClock().Now() + seconds(1));
+  all = outputs_->Stop(seconds(1)) && all;
   if (!all) _exit(code_);  // a thread that hangs still uses what would be destroyed now
   return code_;
 }
