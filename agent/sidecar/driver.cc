@@ -437,7 +437,8 @@ void Driver::PublishView() {
   timelines_.Look(state_, details.former_timelines, viewed_at_);
   extras_.former_timelines = timelines_.former();
   losses_.Rejoined(state_, details);
-  for (const rpc::LossView& loss : losses_.TakeNew()) journal_.Lost(loss);
+  const bool sync = state_.view != nullptr && state_.view->durability != election::Durability::kAsync;
+  for (const rpc::LossView& loss : losses_.TakeNew()) journal_.Lost(loss, sync);
   extras_.losses = losses_.view();
   rpc::StatusView view = BuildView(state_, journal_, details, extras_, viewed_at_);
   store_.dates().Fill(&view.history);  // of this member's own reign, as the core has it

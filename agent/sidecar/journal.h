@@ -50,7 +50,8 @@ class Journal {
   void Exited(const DatabaseExit& exit, election::Epoch epoch);
   void ShimChanged(const ShimFacts& facts, bool other_shim);
 
-  void Lost(const rpc::LossView& loss);
+  // `sync`: this cluster's writes are acknowledged with standbys only.
+  void Lost(const rpc::LossView& loss, bool sync);
   void Role(election::Role role, election::Epoch epoch);
   void AdminEnded(const std::string& verb, const std::string& id, election::AdminStatus status,
                   const std::string& message);

@@ -9,7 +9,7 @@
 namespace mainstay::agent {
 namespace {
 
-std::string Sentence(const rpc::LossView& l) {
+std::string Sentence(const rpc::LossView& l, bool withheld) {
   std::string out =
       l.found == "takeover"
           ? absl::StrCat(l.leader, " was opened after ", l.from, ", which handed nothing over. ")
@@ -20,23 +20,34 @@ std::string Sentence(const rpc::LossView& l) {
     absl::StrAppend(&out, "An unknown number of bytes of log, perhaps none,");
   }
   absl::StrAppend(&out, l.bytes.has_value() && l.at_least ? " are missing" : " are lost");
-  absl::StrAppend(&out, ", written between ",
-                  l.since_ms == 0 ? "an unknown time" : FormatUtcMillis(l.since_ms), " and ",
-                  l.until_ms == 0 ? "an unknown time" : FormatUtcMillis(l.until_ms));
+  if (l.since_ms == 0 && l.until_ms == 0) {
+    absl::StrAppend(&out, "; when they were written is not known");
+  } else {
+    absl::StrAppend(&out, ", written between ",
+                    l.since_ms == 0 ? "an unknown time" : FormatUtcMillis(l.since_ms), " and ",
+                    l.until_ms == 0 ? "an unknown time" : FormatUtcMillis(l.until_ms));
+  }
   absl::StrAppend(&out, l.changes.has_value() ? absl::StrCat("; at most ", *l.changes, " keys were changed")
                                               : "; how many keys is not known");
   if (l.keys_here.has_value() && l.keys_there.has_value())
     absl::StrAppend(&out, "; ", *l.keys_here, " keys here, ", *l.keys_there, " at ", l.leader);
+  if (withheld)
+    absl::StrAppend(
+        &out,
+        "; with this durability no client was told that it is written, unless a failover accepted loss");
   return out;
 }
 
 }  // namespace
 
-void Journal::Lost(const rpc::LossView& l) {
+void Journal::Lost(const rpc::LossView& l, bool sync) {
   // Keep-alives of the replication are log, too: no key was changed, so no client's write is lost.
   const bool harmless = l.changes.has_value() && *l.changes == 0 && !l.at_least;
-  audit::Event event = Event(audit::Stage::kCompleted, "data.loss", Sentence(l));
-  if (!harmless) {
+  const bool withheld = sync && l.found == "rejoin";
+  audit::Event event = Event(audit::Stage::kCompleted, "data.loss", Sentence(l, withheld));
+  if (withheld) {
+    event.outcome = audit::Outcome::kUnknown;
+  } else if (!harmless) {
     event.level = "warn";
     event.outcome = l.bytes.has_value() ? audit::Outcome::kFailure : audit::Outcome::kUnknown;
   }
@@ -55,7 +66,7 @@ void Journal::Lost(const rpc::LossView& l) {
   facts.keys_there = l.keys_there;
   event.loss = std::move(facts);
   Write(event);
-  Log(harmless ? LogLevel::kInfo : LogLevel::kWarn, "engine", event.msg);
+  Log(harmless || withheld ? LogLevel::kInfo : LogLevel::kWarn, "engine", event.msg);
 }
 
 }  // namespace mainstay::agent
