@@ -44,8 +44,20 @@ class Frozen(RedisCase):
         self.ended_with_its_reign(*self.freeze(lambda m: [m.agent.pid], agent=True))
 
     def test_shim(self):
-        """Nobody could end this server now: its agent gives the lock up, and the server goes on as a replica."""
-        self.ended_with_its_reign(*self.freeze(lambda m: m.shim_pids()))
+        """Nobody could end this server now, but it is well and has its lock: it leads on, alone."""
+        load, old = self.start_load(wait=1), self.c.primary()
+        self.beside(old)
+        pids = old.shim_pids()
+        procs.send(pids, signal.SIGSTOP)
+        try:
+            until = time.monotonic() + 15  # five lease durations
+            while time.monotonic() < until:
+                self.assertEqual([m.name for m in self.c.members if m.accepts_writes()], [old.name])
+        finally:
+            procs.send([p for p in pids if procs.alive(p)], signal.SIGCONT)
+        time.sleep(1)
+        self.kept.stop()
+        self.finish(load)
 
     def test_server_and_agent(self):
         self.ended_with_its_reign(*self.freeze(lambda m: [m.agent.pid, m.server_pid()], agent=True))
