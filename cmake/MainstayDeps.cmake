@@ -121,12 +121,14 @@ endif()
 
 if(MAINSTAY_AGENT AND MAINSTAY_RPC)
   # gRPC sizes its thread pools by the CPUs of the *node*: 53 threads on a 64-core machine, whatever the container's limit.
-  # With archives the one function that counts them can be replaced: lib/rpc/cpu_cap.cc defines __wrap_gpr_cpu_num_cores.
+  # With archives the functions that count them can be replaced: lib/rpc/cpu_cap.cc.
   # -u pulls that object file in, whatever the order of archives.
   add_library(mainstay_dep_grpc INTERFACE)
   target_link_libraries(mainstay_dep_grpc INTERFACE gRPC::grpc++ mainstay_dep_protobuf)
   if(MAINSTAY_STATIC)
-    target_link_options(mainstay_dep_grpc INTERFACE -Wl,--wrap=gpr_cpu_num_cores -Wl,-u,__wrap_gpr_cpu_num_cores)
+    # The CPU that a thread runs on with it: it is an index into what is as long as the count.
+    target_link_options(mainstay_dep_grpc INTERFACE -Wl,--wrap=gpr_cpu_num_cores -Wl,-u,__wrap_gpr_cpu_num_cores
+      -Wl,--wrap=gpr_cpu_current_cpu)
     # Waiting for the next event without waking up in between: lib/rpc/next_event.cc.
     set(next grpc_completion_queue_next)
     target_link_options(mainstay_dep_grpc INTERFACE -Wl,--wrap=${next} -Wl,-u,__wrap_${next})

@@ -1,7 +1,9 @@
 // The real server and the real clients over loopback and unix sockets.
 #include <gmock/gmock.h>
+#include <grpc/support/cpu.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -294,6 +296,21 @@ TEST(Admin, SeveralStatusesAtOnce) {
   EXPECT_EQ(all[0]->member(), "a");
   EXPECT_FALSE(all[1].ok());
   EXPECT_EQ(all[2]->member(), "b");
+}
+
+// gRPC keeps arrays as long as its count of CPUs and indexes them by the CPU that it runs on: on every CPU of
+// this machine that must be inside.
+TEST(Cpus, TheOneItRunsOnIsAmongThoseItCounts) {
+  const long cpus = sysconf(_SC_NPROCESSORS_CONF);
+  for (int cpu = 0; cpu < cpus; ++cpu) {
+    std::thread([cpu] {
+      cpu_set_t one;
+      CPU_ZERO(&one);
+      CPU_SET(cpu, &one);
+      if (sched_setaffinity(0, sizeof one, &one) != 0) return;  // not ours to use
+      EXPECT_LT(gpr_cpu_current_cpu(), gpr_cpu_num_cores()) << "on CPU " << cpu;
+    }).join();
+  }
 }
 
 TEST(Listening, UnixSocketsArePrivateAndNotStolen) {
