@@ -240,5 +240,22 @@ TEST(Loop, TimersRunInOrderAndCancelledOnesNever) {
   EXPECT_EQ(ran, "pabc");
 }
 
+// A time-out that was not needed wakes nobody.
+TEST(Loop, ACancelledTimerDoesNotRing) {
+  boost::asio::io_context io;
+  AsioLoop loop(io);
+  const MonoTime now = loop.Now();
+  const TimerId first = loop.At(now + milliseconds(10), [] {});
+  const TimerId second = loop.At(now + milliseconds(20), [] {});
+  loop.Cancel(first);
+  loop.Cancel(second);
+  EXPECT_EQ(io.run_for(milliseconds(100)), 0U);
+  bool ran = false;
+  loop.At(loop.Now() + milliseconds(5), [&] { ran = true; });
+  io.restart();
+  io.run_for(milliseconds(200));
+  EXPECT_TRUE(ran);
+}
+
 }  // namespace
 }  // namespace mainstay::agent
