@@ -14,6 +14,7 @@
 #include "lib/engine/redis/info.h"
 #include "lib/engine/redis/metrics_families.h"
 #include "lib/engine/redis/names.h"
+#include "lib/engine/redis/rings.h"
 #include "test/fuzz/fail.h"
 
 namespace mainstay::engine::redis {
@@ -78,6 +79,24 @@ inline void FuzzRole(const std::string& text) {
     FuzzFailed("redis", "ROLE beyond its bounds", text);
 }
 
+// Each ring asked for twice with what the server may say.
+inline void FuzzRings(const std::string& text) {
+  size_t at = 0;
+  const Reply first = FuzzReply(text, &at, 0);
+  const Reply second = FuzzReply(text, &at, 0);
+  RingTurn turn;
+  SlowReader slow;
+  DeniedReader denied;
+  LatencyReader latency;
+  for (const Reply* r : {&first, &second}) {
+    slow.Read("run", 16, true, *r, &turn);
+    denied.Read("run", 16, true, 1'000'000, 5, *r, &turn);
+    for (const std::string& event : latency.Changed("run", *r)) latency.Read(event, 1'000'000, *r, &turn);
+  }
+  for (const RingEvent& e : turn.events)
+    if (e.count < 0 || e.kind == RingEvent::Kind::kKill) FuzzFailed("redis", "what no ring tells", text);
+}
+
 inline void FuzzHeld(const std::string& text) {
   const auto held = DecodeHeld(text);
   if (!held.ok()) return;
@@ -118,6 +137,8 @@ inline void FuzzRedis(const uint8_t* data, size_t size) {
   switch (data[0]) {
     case 'r':
       return FuzzRole(text);
+    case 's':
+      return FuzzRings(text);
     case 'h':
       return FuzzHeld(text);
     case 'u':
