@@ -79,6 +79,7 @@ class DiskFull(Full):
             except RespError as e:
                 return "MISCONF" in str(e)
         self.c.wait("writes are refused", misconf, BOUND, 0.05)
+        self.c.wait("that is told", lambda: old.status()["database"]["verdict"] == "saturated", BOUND, 0.1)
         self.steady(6, old)
         page = old.http("/metrics")[1]
         self.assertRegex(page, r"(?m)^redis_aof_last_write_status 0$")
