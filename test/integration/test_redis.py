@@ -9,7 +9,7 @@ import redis.sentinel
 from base import BOUND, main, say
 from procs import now_ns
 from redis_case import RedisCase
-from redis_load import APP, PASSWORD
+from redis_load import APP, PASSWORD, Resp, RespError
 
 
 class Redis(RedisCase):
@@ -56,6 +56,45 @@ class Redis(RedisCase):
                 self.c.wait("the client writes again", written, BOUND, 0.05)
                 new = self.c.wait_primary(BOUND, other_than=old)
                 self.assertEqual(new.ask("GET", "by-sentinel"), "again")
+
+    def test_password_changes_under_a_writer(self):
+        """Two passwords for a while: nobody has to stop. Then only the new one opens a session."""
+        c, new = self.c, PASSWORD + "2"
+        load, pids = self.start_load(wait=1, writers=2), {m.name: m.server_pid() for m in self.c.members}
+
+        def users(*passwords):
+            c.write_users(f"user {APP} on " + " ".join(">" + p for p in passwords) + " ~* &* +@all -@admin", f"user watch on >{PASSWORD} +role +info +ping")
+            for m in c.members:
+                m.ctl("reload", m.name)
+
+        def opens(m, password):
+            try:
+                Resp(m.pg_port, APP, password).close()
+                return True
+            except RespError as e:
+                self.assertIn("WRONGPASS", str(e))
+                return False
+
+        p = c.primary()
+        session, began = Resp(p.pg_port), now_ns()
+        try:
+            users(PASSWORD, new)
+            self.assertTrue(all(opens(m, PASSWORD) and opens(m, new) for m in c.members))
+            self.assertEqual(session("SET", "rotated", "1"), "OK")  # who is in stays in
+            self.assertTrue(load.wait_acked(now_ns(), 20, BOUND))
+            users(new)
+            self.assertTrue(all(opens(m, new) and not opens(m, PASSWORD) for m in c.members))
+            self.assertEqual(session("SET", "rotated", "2"), "OK")
+            self.assertTrue(load.wait_acked(now_ns(), 20, BOUND))
+            gap = load.gap(began)
+        finally:
+            session.close()
+            users(PASSWORD)
+        say(f"{self.id()}: gap {gap:.3f} s")
+        self.assertLess(gap, 2)
+        self.finish(load)
+        self.assertEqual({m.name: m.server_pid() for m in c.members}, pids)
+        self.assertEqual(load.writers_in_turn(), [p.name])
 
     def test_switchovers(self):
         """Planned, five times, at full load: nothing lost, no full resync, a gap of milliseconds."""
