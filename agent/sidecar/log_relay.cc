@@ -1,15 +1,6 @@
 #include "agent/sidecar/log_relay.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -27,63 +18,32 @@ constexpr Duration kQuiet = milliseconds(50);        // nothing more for this lo
 constexpr Duration kFirstPause = milliseconds(200);  // between attempts to connect; doubles up to
 constexpr Duration kLastPause = seconds(10);
 constexpr Duration kTellAfter = seconds(1);  // at most one line about missing lines a second
-constexpr int kNice = 10;
 
 }  // namespace
 
-bool LogLimit::Allow(MonoTime now) {
-  if (rate_ <= 0) return true;
-  if (tokens_ < 0) {
-    tokens_ = static_cast<double>(burst_);
-  } else {
-    const double passed = std::chrono::duration<double>(now - filled_).count();
-    tokens_ = std::min(static_cast<double>(burst_), tokens_ + passed * static_cast<double>(rate_));
-  }
-  filled_ = now;
-  if (now < closed_until_) return false;
-  if (tokens_ >= 1) {
-    tokens_ -= 1;
-    return true;
-  }
-  closed_until_ = now + seconds(1);
-  return false;
-}
-
-struct LogRelay::Shared {
+struct LogRelay::Shared : OutputThread {
   Shared(std::string socket, NewParser made, audit::Log* log)
-      : link(std::move(socket)), new_parser(std::move(made)), out(log), parser(new_parser()) {}
+      : OutputThread(log), link(std::move(socket)), new_parser(std::move(made)), parser(new_parser()) {}
 
-  void Run();
-  void Pause(Duration most);
+  void Run() override;
+  void Interrupt() override { link.Cancel(); }
   bool Serve();
   void Take(const shim::LogBytes& chunk);
   void Line(const audit::DatabaseLine& line);
   void Missing(uint64_t lines, uint64_t bytes, bool overflow);
   void TellMissing();
-  bool Put(const std::function<std::string(const audit::Identity&, uint64_t, int64_t)>& format);
 
   shim::LogLink link;
   const NewParser new_parser;
-  audit::Log* const out;
-  std::atomic<bool> stopping{false};
-  std::mutex mutex;  // of options
-  std::condition_variable wake, ended;
-  LogRelayOptions options;
-  bool changed = false;
-  bool done = false;
-  std::thread thread;
 
   // Of the thread alone.
   std::unique_ptr<audit::LogParser> parser;
   audit::LogParser::Sink sink;
-  LogLimit limit;
-  audit::LogWeight least = audit::LogWeight::kInfo;
   audit::Dropped limited, overflowed;
   MonoTime told_at;
 };
 
 void LogRelay::Shared::Run() {
-  setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNice);  // of this thread alone
   sink = [this](const audit::DatabaseLine& line) { Line(line); };
   Duration pause = kFirstPause;
   while (!stopping) {
@@ -100,14 +60,6 @@ void LogRelay::Shared::Run() {
     Pause(pause);
     pause = std::min(pause * 2, kLastPause);
   }
-  std::lock_guard lock(mutex);
-  done = true;
-  ended.notify_all();
-}
-
-void LogRelay::Shared::Pause(Duration most) {
-  std::unique_lock lock(mutex);
-  wake.wait_for(lock, most, [this] { return stopping.load(); });
 }
 
 // Until the connection breaks. True: something came over it.
@@ -138,13 +90,7 @@ bool LogRelay::Shared::Serve() {
 }
 
 void LogRelay::Shared::Take(const shim::LogBytes& chunk) {
-  {
-    std::lock_guard lock(mutex);
-    if (std::exchange(changed, false)) {
-      least = options.least;
-      limit.Set(options.rate, options.burst);
-    }
-  }
+  TakeOptions();
   // Out of the middle of a long line: that tells its size and that it is not whole.
   const bool inside = chunk.lost_lines == 0 && chunk.lost_bytes > 0 && parser->Miss(chunk.lost_bytes);
   if (chunk.lost_bytes > 0 && !inside) {
@@ -192,51 +138,13 @@ void LogRelay::Shared::TellMissing() {
   tell(&limited, "rate-limit", "there were more than audit.database_log_rate lets through");
 }
 
-// Waits for the reader of standard output, for as long as it takes. False: told to end.
-bool LogRelay::Shared::Put(
-    const std::function<std::string(const audit::Identity&, uint64_t, int64_t)>& format) {
-  while (!out->Offer(format)) {
-    if (stopping) return false;
-    out->WaitRoom(milliseconds(100));
-  }
-  return true;
-}
-
 LogRelay::LogRelay(std::string shim_socket, NewParser parser, audit::Log* out)
-    : shared_(std::make_shared<Shared>(std::move(shim_socket), std::move(parser), out)) {
-  Configure({});
-}
+    : shared_(std::make_shared<Shared>(std::move(shim_socket), std::move(parser), out)) {}
 
 LogRelay::~LogRelay() { Stop(seconds(1)); }
 
-void LogRelay::Configure(const LogRelayOptions& options) {
-  std::lock_guard lock(shared_->mutex);
-  shared_->options = options;
-  shared_->changed = true;
-}
-
-void LogRelay::Start() {
-  shared_->thread = std::thread([shared = shared_] {
-    pthread_setname_np(pthread_self(), "database-log");
-    sigset_t all;  // signals are the loop's business
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);
-    shared->Run();
-  });
-}
-
-bool LogRelay::Stop(Duration patience) {
-  if (!shared_->thread.joinable()) return true;
-  shared_->stopping = true;
-  shared_->link.Cancel();
-  bool in_time = false;
-  {
-    std::unique_lock lock(shared_->mutex);
-    shared_->wake.notify_all();
-    in_time = shared_->ended.wait_for(lock, patience, [this] { return shared_->done; });
-  }
-  in_time ? shared_->thread.join() : shared_->thread.detach();
-  return in_time;
-}
+void LogRelay::Configure(const LogRelayOptions& options) { shared_->Configure(options); }
+void LogRelay::Start() { OutputThread::Start(shared_, "database-log"); }
+bool LogRelay::Stop(Duration patience) { return shared_->Stop(patience); }
 
 }  // namespace mainstay::agent

@@ -11,38 +11,16 @@
 #ifndef MAINSTAY_AGENT_SIDECAR_LOG_RELAY_H_
 #define MAINSTAY_AGENT_SIDECAR_LOG_RELAY_H_
 
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "agent/sidecar/output_thread.h"
 #include "lib/audit/audit.h"
 #include "lib/audit/database_log.h"
 #include "lib/base/time.h"
 
 namespace mainstay::agent {
-
-// Lines a second, with a burst. What is over it is held back until a second later.
-class LogLimit {
- public:
-  void Set(int64_t rate, int64_t burst) {
-    rate_ = rate;
-    burst_ = burst;
-  }
-  bool Allow(MonoTime now);
-
- private:
-  int64_t rate_ = 0, burst_ = 0;  // rate 0: no limit
-  double tokens_ = -1;            // < 0: not begun
-  MonoTime filled_;
-  MonoTime closed_until_;
-};
-
-struct LogRelayOptions {
-  audit::LogWeight least = audit::LogWeight::kInfo;
-  int64_t rate = 1000;  // of classes log and slow_query; 0: no limit
-  int64_t burst = 5000;
-};
 
 class LogRelay {
  public:

@@ -1,16 +1,6 @@
 #include "agent/sidecar/redis_watch.h"
 
-#include <pthread.h>
-#include <signal.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <condition_variable>
-#include <functional>
-#include <mutex>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -30,7 +20,6 @@ using std::chrono::seconds;
 
 namespace {
 
-constexpr int kRingsNice = 10;
 constexpr size_t kSteps = std::size(redis::kRingSteps);
 
 // What the rings are read with.
@@ -117,10 +106,11 @@ audit::DatabaseLine ToLine(const RingEvent& e) {
 
 }  // namespace
 
-struct RedisWatch::Shared {
-  Shared(RedisWatchOptions o, audit::Log* log) : options(std::move(o)), out(log), session(options.login) {}
+struct RedisWatch::Shared : OutputThread {
+  Shared(RedisWatchOptions o, audit::Log* log)
+      : OutputThread(log), options(std::move(o)), session(options.login) {}
 
-  void Run();
+  void Run() override;
   absl::Status Turn(MonoTime deadline);
   absl::StatusOr<std::vector<redis::Reply>> Ask(const std::vector<redis::MetricsSession::Words>& commands,
                                                 MonoTime deadline);
@@ -129,17 +119,8 @@ struct RedisWatch::Shared {
   absl::Status ReadLatency(const Counters& counters, const redis::Reply& latest, MonoTime deadline);
   void Tell(const redis::RingTurn& turn, const char* ring);
   void Missing(uint64_t lines, const char* reason, std::string msg);
-  void Put(const std::function<std::string(const audit::Identity&, uint64_t, int64_t)>& format);
 
   const RedisWatchOptions options;
-  audit::Log* const out;
-  std::atomic<bool> stopping{false};
-  std::mutex mutex;  // of limits
-  std::condition_variable wake, ended;
-  LogRelayOptions limits;
-  bool changed = false;
-  bool done = false;
-  std::thread thread;
 
   // Of the thread alone.
   redis::MetricsSession session;
@@ -147,23 +128,14 @@ struct RedisWatch::Shared {
   redis::DeniedReader denied;
   redis::LatencyReader latency;
   redis::KillReader kills;
-  LogLimit limit;
-  audit::LogWeight least = audit::LogWeight::kInfo;
 };
 
 void RedisWatch::Shared::Run() {
-  setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kRingsNice);  // of this thread alone
   LogLimiter limiter(seconds(60));
   while (!stopping) {
-    {
-      std::unique_lock lock(mutex);
-      wake.wait_for(lock, options.interval, [this] { return stopping.load(); });
-      if (stopping) break;
-      if (std::exchange(changed, false)) {
-        least = limits.least;
-        limit.Set(limits.rate, limits.burst);
-      }
-    }
+    Pause(options.interval);
+    if (stopping) break;
+    TakeOptions();
     const absl::Status status = Turn(BootClock().Now() + options.patience);
     // A server that is not there, loads or hangs is the probe's business.
     if (status.ok() || absl::IsDeadlineExceeded(status) || absl::IsUnavailable(status) ||
@@ -172,9 +144,6 @@ void RedisWatch::Shared::Run() {
     if (uint64_t held = 0; limiter.Allow(BootClock().Now(), &held))
       Log(LogLevel::kWarn, "log", "the slow log and the ACL log cannot be read", {{"error", status}});
   }
-  std::lock_guard lock(mutex);
-  done = true;
-  ended.notify_all();
 }
 
 absl::StatusOr<std::vector<redis::Reply>> RedisWatch::Shared::Ask(
@@ -294,49 +263,13 @@ void RedisWatch::Shared::Missing(uint64_t lines, const char* reason, std::string
   });
 }
 
-// Waits for the reader of standard output, for as long as it takes.
-void RedisWatch::Shared::Put(
-    const std::function<std::string(const audit::Identity&, uint64_t, int64_t)>& format) {
-  while (!out->Offer(format)) {
-    if (stopping) return;
-    out->WaitRoom(milliseconds(100));
-  }
-}
-
 RedisWatch::RedisWatch(RedisWatchOptions options, audit::Log* out)
-    : shared_(std::make_shared<Shared>(std::move(options), out)) {
-  Configure({});
-}
+    : shared_(std::make_shared<Shared>(std::move(options), out)) {}
 
 RedisWatch::~RedisWatch() { Stop(seconds(1)); }
 
-void RedisWatch::Configure(const LogRelayOptions& options) {
-  std::lock_guard lock(shared_->mutex);
-  shared_->limits = options;
-  shared_->changed = true;
-}
-
-void RedisWatch::Start() {
-  shared_->thread = std::thread([shared = shared_] {
-    pthread_setname_np(pthread_self(), "redis-rings");
-    sigset_t all;  // signals are the loop's business
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);
-    shared->Run();
-  });
-}
-
-bool RedisWatch::Stop(Duration patience) {
-  if (!shared_->thread.joinable()) return true;
-  shared_->stopping = true;
-  bool in_time = false;
-  {
-    std::unique_lock lock(shared_->mutex);
-    shared_->wake.notify_all();
-    in_time = shared_->ended.wait_for(lock, patience, [this] { return shared_->done; });
-  }
-  in_time ? shared_->thread.join() : shared_->thread.detach();
-  return in_time;
-}
+void RedisWatch::Configure(const LogRelayOptions& options) { shared_->Configure(options); }
+void RedisWatch::Start() { OutputThread::Start(shared_, "redis-rings"); }
+bool RedisWatch::Stop(Duration patience) { return shared_->Stop(patience); }
 
 }  // namespace mainstay::agent

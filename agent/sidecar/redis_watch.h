@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "agent/sidecar/log_relay.h"
+#include "agent/sidecar/output_thread.h"
 #include "lib/audit/audit.h"
 #include "lib/engine/redis/metrics_session.h"
 
