@@ -20,21 +20,7 @@ REWRITE = "--rewrite" in sys.argv
 ADMINISTRATOR = "alice"
 
 
-class AuditMember(Member):
-    """Its outputs are pipes that we read, as a container's are."""
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.out, self.err, self.shim_err = outputs.Output(), outputs.Output(), outputs.Output()
-
-    def outputs(self, program):
-        if program == "shim":
-            return {"stdout": self.shim_err.write_end, "stderr": self.shim_err.write_end}
-        return {"stdout": self.out.write_end, "stderr": self.err.write_end}
-
-    def tails(self, count):
-        for title, output in (("stdout", self.out), ("stderr", self.err), ("shim", self.shim_err)):
-            yield f"{self.name}: {title}", output.text().decode(errors="replace").splitlines()[-count:]
-
+class AuditMember(outputs.Piped, Member):
     def ctl(self, verb, *args, timeout=60, check=True):
         """Over the members' unix sockets: nobody but the same user of the same machine."""
         sockets = [f"unix:{m.run_dir}/agent.sock" for m in [self] + [m for m in self.cluster.members if m is not self]]
@@ -96,8 +82,7 @@ class AuditCluster(Cluster):
     def close(self):
         super().close()
         for m in self.members:
-            for o in (m.out, m.err, m.shim_err):
-                o.close()
+            m.close_outputs()
 
     def entries(self, whole=True):
         return {m.name: outputs.check(m.out.taken(), whole) for m in self.members}

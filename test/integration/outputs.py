@@ -154,3 +154,23 @@ def check_pairs(entries, whole):
             assert e["id"] not in used, e
         used.add(e["id"])
     return open_
+
+
+class Piped:
+    """Of a member: its programs' outputs are pipes that we read, as a container's are."""
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.out, self.err, self.shim_err = Output(), Output(), Output()
+
+    def outputs(self, program):
+        if program == "shim":
+            return {"stdout": self.shim_err.write_end, "stderr": self.shim_err.write_end}
+        return {"stdout": self.out.write_end, "stderr": self.err.write_end}
+
+    def tails(self, count):
+        for title, output in (("stdout", self.out), ("stderr", self.err), ("shim", self.shim_err)):
+            yield f"{self.name}: {title}", output.text().decode(errors="replace").splitlines()[-count:]
+
+    def close_outputs(self):
+        for o in (self.out, self.err, self.shim_err):
+            o.close()

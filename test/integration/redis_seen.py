@@ -10,21 +10,7 @@ from redis_load import PASSWORD, Resp
 ROOT = "root"
 
 
-class SeenMember(RedisMember):
-    """Its outputs are pipes that we read, as a container's are."""
-    def __init__(self, *args):
-        super().__init__(*args)
-        self.out, self.err, self.shim_err = outputs.Output(), outputs.Output(), outputs.Output()
-
-    def outputs(self, program):
-        if program == "shim":
-            return {"stdout": self.shim_err.write_end, "stderr": self.shim_err.write_end}
-        return {"stdout": self.out.write_end, "stderr": self.err.write_end}
-
-    def tails(self, count):
-        for title, output in (("stdout", self.out), ("stderr", self.err), ("shim", self.shim_err)):
-            yield f"{self.name}: {title}", output.text().decode(errors="replace").splitlines()[-count:]
-
+class SeenMember(outputs.Piped, RedisMember):
     def root(self, *words, timeout=5.0):
         r = Resp(self.pg_port, ROOT, PASSWORD, timeout)
         try:
@@ -54,8 +40,7 @@ class SeenCluster(RedisCluster):
     def close(self):
         super().close()
         for m in self.members:
-            for o in (m.out, m.err, m.shim_err):
-                o.close()
+            m.close_outputs()
 
     def entries(self, whole=True):
         return {m.name: outputs.check(m.out.taken(), whole) for m in self.members}
