@@ -10,9 +10,9 @@ void SetPhase(Context& c, Phase phase) {
   c.s.phase_since = c.now;
 }
 
-void Retry(Context& c, MonoTime* at, int failures) {
+void Retry(Context& c, MonoTime* at, int failures, Duration at_most) {
   const int shift = std::min(failures, 4);
-  *at = c.now + c.set().retry * (1 << shift);
+  *at = c.now + std::min<Duration>(c.set().retry * (1 << shift), at_most);
 }
 
 void SendRead(Context& c) {

@@ -35,12 +35,20 @@ void SeeDamaged(Context& c, const std::string& version, std::string problem) {
   s.seen_at = c.now;
 }
 
+// The record is of another cluster than this member's. What the data say themselves goes before the memory:
+// an agent that died just after it had copied the data of a cluster begun anew remembers the former one.
+bool OtherCluster(const State& s, const Record& r) {
+  if (s.memory.cluster_id.empty() || r.cluster_id.empty() || r.cluster_id == s.memory.cluster_id)
+    return false;
+  return !s.db_known || s.db.empty || s.db.system_id != r.cluster_id;
+}
+
 // What is wrong with a sound record in the light of what this member remembers; "" when nothing.
 std::string Doubt(const State& s, const Record& r) {
   const Memory& m = s.memory;
   // Whoever has nothing worth keeping joins the cluster that there is.
   if (Worthless(s)) return "";
-  if (!m.cluster_id.empty() && !r.cluster_id.empty() && r.cluster_id != m.cluster_id)
+  if (OtherCluster(s, r))
     return "the record is of cluster id " + r.cluster_id + ", these data are of " + m.cluster_id;
   if (r.epoch < m.record_epoch || (r.epoch == m.record_epoch && r.change < m.record_change))
     return "the record is older (epoch " + std::to_string(r.epoch) + " change " + std::to_string(r.change) +
@@ -77,8 +85,7 @@ void See(Context& c, const std::string& version, const Record& record, bool read
   if (older && (s.lead || s.phase == Phase::kProbation))
     doubt = "an older record was put back in the place of this holder's";
   if (older && doubt.empty() && !Worthless(s)) doubt = "the record is older than what was seen";
-  s.foreign =
-      !s.memory.cluster_id.empty() && !record.cluster_id.empty() && record.cluster_id != s.memory.cluster_id;
+  s.foreign = OtherCluster(s, record);
   if (!doubt.empty()) {
     SeeDamaged(c, version, std::move(doubt));
     return;
@@ -189,7 +196,9 @@ void IngestStore(Context& c, StoreDone e) {
         if (req.purpose == Purpose::kAcquire && req.op == StoreOp::kUpdate) s.tried_epoch = req.record->epoch;
         if (req.purpose != Purpose::kRenew || !s.lead) s.must_read = true;
       }
-      Retry(c, &s.next_read, s.store_failures - 1);
+      // client-go's RetryPeriod: what we wait longer than that when the store is back is an outage of our
+      // own.
+      Retry(c, &s.next_read, s.store_failures - 1, std::chrono::seconds(2));
       s.next_renew = std::min(s.next_renew, s.next_read);
       return;
   }
@@ -307,7 +316,9 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
       break;
     case EngineOp::kFreeze:
       s.frozen = true;
-      s.frozen_at = e.offset == 0 ? Position{} : Position{DataLineage(op.memory), e.offset, e.timeline};
+      // (A new cluster that nobody ever opened holds no more than none, whatever others have.)
+      s.frozen_at = e.offset == 0 || s.db.unopened ? Position{}
+                                                   : Position{DataLineage(op.memory), e.offset, e.timeline};
       s.frozen_since = c.now;
       if (s.attempt.ask != 0 && op.epoch == s.attempt.epoch) s.attempt.self_frozen = true;
       if (s.db.state != DbState::kRunning) s.db.state = DbState::kRunning;

@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 
 #include "absl/strings/str_cat.h"
 #include "lib/base/json.h"
@@ -23,19 +22,42 @@
 
 namespace mainstay::lease {
 
-// The file that this store put, or is about to put, in place: its inode and when it was written (a rename
-// changes neither). For WaitChange, which need not wake anybody for it; never for a decision.
-struct FileStoreOwn {
-  std::atomic<uint64_t> inode{0};
-  std::atomic<int64_t> written_ns{0};
-  void Set(const struct stat& st) {
-    inode = st.st_ino;
-    written_ns = st.st_mtim.tv_sec * int64_t{1'000'000'000} + st.st_mtim.tv_nsec;
+// What this store knows of the file without reading it again: inodes and times of writing (a rename changes
+// neither). For WaitChange, which need neither wake nor read for it; never for a decision.
+class FileStoreOwn {
+ public:
+  void Put(const struct stat& st) {  // this store put it, or is about to put it, in place
+    std::lock_guard<std::mutex> lock(mutex_);
+    put_ = Stamp::Of(st);
   }
-  bool Is(const struct stat& st) const {
-    return inode == st.st_ino &&
-           written_ns == st.st_mtim.tv_sec * int64_t{1'000'000'000} + st.st_mtim.tv_nsec;
+  bool IsPut(const struct stat& st) const {
+    std::lock_guard<std::mutex> lock(mutex_);
+    return put_ == Stamp::Of(st);
   }
+  void Read(const struct stat& st, const std::string& version) {
+    std::lock_guard<std::mutex> lock(mutex_);
+    read_ = Stamp::Of(st);
+    version_ = version;
+  }
+  std::optional<std::string> VersionOf(const struct stat& st) const {  // nothing: not what was read last
+    std::lock_guard<std::mutex> lock(mutex_);
+    if (read_ != Stamp::Of(st)) return std::nullopt;
+    return version_;
+  }
+
+ private:
+  struct Stamp {
+    uint64_t inode = 0;
+    int64_t written_ns = 0;
+    off_t bytes = 0;
+    static Stamp Of(const struct stat& st) {
+      return {st.st_ino, st.st_mtim.tv_sec * int64_t{1'000'000'000} + st.st_mtim.tv_nsec, st.st_size};
+    }
+    bool operator==(const Stamp&) const = default;
+  };
+  mutable std::mutex mutex_;
+  Stamp put_, read_;
+  std::string version_;
 };
 
 namespace {
@@ -43,7 +65,8 @@ namespace {
 using Own = FileStoreOwn;
 
 constexpr char kFile[] = "lock.json";
-constexpr char kTemp[] = "lock.json.tmp";
+constexpr char kSide[] =
+    "lock.tmp";  // a directory: who watches the file's own is not woken by what happens in it
 constexpr char kFormat[] = "mainstay-lock-1";
 // A document of kMaxDocumentBytes with every quote in it escaped once more, and some.
 constexpr size_t kMaxFileBytes = 4 * election::kMaxDocumentBytes;
@@ -99,7 +122,7 @@ std::string EditedVersion(const struct stat& st, absl::string_view text) {
 }
 
 // What is there now, read from `dir_fd`.
-StoreAnswer ReadAt(int dir_fd, const std::string& dir) {
+StoreAnswer ReadAt(int dir_fd, const std::string& dir, Own* own) {
   const std::string path = absl::StrCat(dir, "/", kFile);
   const UniqueFd fd(openat(dir_fd, kFile, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
   if (!fd.valid()) {
@@ -121,8 +144,9 @@ StoreAnswer ReadAt(int dir_fd, const std::string& dir) {
             absl::StrCat("file store: ", path, " is damaged: ", parsed.status().message(),
                          "; put a good copy back or delete it: the members write it anew")};
   }
-  return {StoreOutcome::kOk, parsed->sound ? parsed->version : EditedVersion(st, *text), parsed->document,
-          ""};
+  const std::string version = parsed->sound ? parsed->version : EditedVersion(st, *text);
+  own->Read(st, version);
+  return {StoreOutcome::kOk, version, parsed->document, ""};
 }
 
 // ---- changing it ----
@@ -134,46 +158,59 @@ int Sync(const FileStoreOptions& options, int fd) {
   return rc;
 }
 
-absl::Status WriteTempAt(int dir_fd, const std::string& dir, const FileStoreOptions& options,
-                         absl::string_view data, Own* own) {
-  const std::string path = absl::StrCat(dir, "/", kTemp);
+// Where new content is made: a directory of its own below the locked one, made when it is missing.
+absl::StatusOr<UniqueFd> OpenSide(int dir_fd, const std::string& dir, const FileStoreOptions& options) {
+  const std::string path = absl::StrCat(dir, "/", kSide);
+  for (const bool made : {false, true}) {
+    UniqueFd side(openat(dir_fd, kSide, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+    if (side.valid()) return side;
+    if (errno != ENOENT || made) break;
+    if (mkdirat(dir_fd, kSide, options.dir_mode) != 0 && errno != EEXIST)
+      return ErrnoStatus(errno, "making directory", path);
+  }
+  return ErrnoStatus(errno, "opening directory", path);
+}
+
+absl::Status WriteNewAt(int side, const std::string& dir, const FileStoreOptions& options,
+                        absl::string_view data, Own* own) {
+  const std::string path = absl::StrCat(dir, "/", kSide, "/", kFile);
   // Never written into: it could be a second name of something.
-  if (unlinkat(dir_fd, kTemp, 0) != 0 && errno != ENOENT) return ErrnoStatus(errno, "removing", path);
-  const UniqueFd fd(
-      openat(dir_fd, kTemp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, options.mode));
+  if (unlinkat(side, kFile, 0) != 0 && errno != ENOENT) return ErrnoStatus(errno, "removing", path);
+  const UniqueFd fd(openat(side, kFile, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, options.mode));
   if (!fd.valid()) return ErrnoStatus(errno, "creating", path);
   absl::Status status = WriteFd(fd.get(), data, path);
   if (status.ok() && Sync(options, fd.get()) != 0) status = ErrnoStatus(errno, "syncing", path);
-  if (!status.ok()) unlinkat(dir_fd, kTemp, 0);
-  if (struct stat st{}; status.ok() && fstat(fd.get(), &st) == 0) own->Set(st);
+  if (!status.ok()) unlinkat(side, kFile, 0);
+  if (struct stat st{}; status.ok() && fstat(fd.get(), &st) == 0) own->Put(st);
   return status;
 }
 
-// The temporary file becomes the file: only when nothing is there (`fresh`), or only when something is:
-// people who delete the file take no lock, and a plain rename would undo what they did. Returns an errno, 0
-// when done.
-int PutInPlace(int dir_fd, bool fresh) {
-  if (fresh) return renameat2(dir_fd, kTemp, dir_fd, kFile, RENAME_NOREPLACE) == 0 ? 0 : errno;
-  if (renameat2(dir_fd, kTemp, dir_fd, kFile, RENAME_EXCHANGE) == 0) {
-    unlinkat(dir_fd, kTemp, 0);  // the old content; should we die before, the next writer removes it
+// The new file becomes the file: only when nothing is there (`fresh`), or only when something is: people who
+// delete the file take no lock, and a plain rename would undo what they did. Returns an errno, 0 when done.
+int PutInPlace(int side, int dir_fd, bool fresh) {
+  if (fresh) return renameat2(side, kFile, dir_fd, kFile, RENAME_NOREPLACE) == 0 ? 0 : errno;
+  if (renameat2(side, kFile, dir_fd, kFile, RENAME_EXCHANGE) == 0) {
+    unlinkat(side, kFile, 0);  // the old content; should we die before, the next writer removes it
     return 0;
   }
   if (errno != EINVAL && errno != ENOSYS) return errno;
-  return renameat(dir_fd, kTemp, dir_fd, kFile) == 0 ? 0 : errno;  // a file system without exchange
+  return renameat(side, kFile, dir_fd, kFile) == 0 ? 0 : errno;  // a file system without exchange
 }
 
 // Puts `document` in place under the lock. `fresh`: only when nothing is there.
 StoreAnswer Commit(int dir_fd, const std::string& dir, const FileStoreOptions& options,
                    const Document& document, bool fresh, MonoTime deadline, Own* own) {
   const std::string version = RandomHex(16);
-  const absl::Status written = WriteTempAt(dir_fd, dir, options, EncodeFile(version, document), own);
+  const absl::StatusOr<UniqueFd> side = OpenSide(dir_fd, dir, options);
+  if (!side.ok()) return Unknown(absl::StrCat(side.status().message(), " (nothing was changed)"));
+  const absl::Status written = WriteNewAt(side->get(), dir, options, EncodeFile(version, document), own);
   if (!written.ok()) return Unknown(absl::StrCat(written.message(), " (nothing was changed)"));
   if (BootClock().Now() >= deadline) {  // the caller has gone: do not surprise it
-    unlinkat(dir_fd, kTemp, 0);
+    unlinkat(side->get(), kFile, 0);
     return Unknown("the disk took longer than the deadline (nothing was changed); look at its load");
   }
-  if (const int error = PutInPlace(dir_fd, fresh); error != 0) {
-    unlinkat(dir_fd, kTemp, 0);
+  if (const int error = PutInPlace(side->get(), dir_fd, fresh); error != 0) {
+    unlinkat(side->get(), kFile, 0);
     if (fresh && error == EEXIST)
       return {StoreOutcome::kConflict, "", {}, "file store: the file appeared meanwhile; read it"};
     if (!fresh && error == ENOENT)
@@ -197,17 +234,17 @@ absl::Status CheckSize(const Document& d) {
 }
 
 StoreAnswer DoRead(const std::string& dir, const FileStoreOptions&, const Document&, const std::string&,
-                   MonoTime, Own*) {
+                   MonoTime, Own* own) {
   const UniqueFd fd(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid()) return Unknown(ErrnoStatus(errno, "opening directory", dir).message());
-  return ReadAt(fd.get(), dir);
+  return ReadAt(fd.get(), dir, own);
 }
 
 StoreAnswer DoCreate(const std::string& dir, const FileStoreOptions& options, const Document& document,
                      const std::string&, MonoTime deadline, Own* own) {
   const absl::StatusOr<FileLock> lock = FileLock::AcquireDir(dir, deadline);
   if (!lock.ok()) return Unknown(lock.status().message());
-  const StoreAnswer now = ReadAt(lock->fd(), dir);
+  const StoreAnswer now = ReadAt(lock->fd(), dir, own);
   if (now.outcome == StoreOutcome::kOk || now.outcome == StoreOutcome::kUnreadable) {
     return {StoreOutcome::kConflict, "", {}, "file store: the file exists; read it"};
   }
@@ -219,7 +256,7 @@ StoreAnswer DoUpdate(const std::string& dir, const FileStoreOptions& options, co
                      const std::string& if_version, MonoTime deadline, Own* own) {
   const absl::StatusOr<FileLock> lock = FileLock::AcquireDir(dir, deadline);
   if (!lock.ok()) return Unknown(lock.status().message());
-  StoreAnswer now = ReadAt(lock->fd(), dir);
+  StoreAnswer now = ReadAt(lock->fd(), dir, own);
   if (now.outcome != StoreOutcome::kOk && now.outcome != StoreOutcome::kUnreadable) return now;
   if (now.version != if_version) {
     return {StoreOutcome::kConflict,
@@ -237,8 +274,8 @@ int PollMs(MonoTime deadline) {
   return static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(left).count());
 }
 
-// Takes what happened in the directory; true when the file itself may have changed. A writer's temporary file
-// comes and goes beside it: three of four events.
+// Takes what happened in the directory; true when the file itself may have changed (other files may lie
+// beside it).
 bool Concerns(int inotify_fd) {
   bool concerns = false;
   alignas(inotify_event) char buffer[4096];
@@ -308,10 +345,18 @@ StoreAnswer FileStore::Update(const Document& document, const std::string& if_ve
   return Run(&DoUpdate, document, if_version, deadline);
 }
 
-std::optional<std::string> FileStore::CurrentVersion() {
-  const StoreAnswer now = DoRead(dir_, options_, {}, "", MonoTime::Never(), nullptr);
-  if (now.outcome == StoreOutcome::kUnknown) return std::nullopt;
-  return now.version;
+FileStore::Look FileStore::LookNow(const std::string& seen, bool first) {
+  struct stat st {};
+  if (stat(absl::StrCat(dir_, "/", kFile).c_str(), &st) == 0) {
+    // What we write ourselves meanwhile is no news: a holder would read its own renewals for nothing.
+    if (!first && own_->IsPut(st)) return Look::kSame;
+    const std::optional<std::string> known = own_->VersionOf(st);
+    if (known) return *known == seen ? Look::kSame : Look::kChanged;
+    if (!first) return Look::kChanged;  // whoever waits reads it next: once is enough
+  }
+  const StoreAnswer now = DoRead(dir_, options_, {}, "", MonoTime::Never(), own_.get());
+  if (now.outcome == StoreOutcome::kUnknown) return Look::kUnknown;
+  return now.version == seen ? Look::kSame : Look::kChanged;
 }
 
 bool FileStore::WaitOnce(int inotify_fd, MonoTime deadline) {
@@ -341,11 +386,6 @@ bool FileStore::WaitChange(const std::string& seen, MonoTime deadline) {
   return changed;
 }
 
-bool FileStore::IsOwn() const {
-  struct stat st {};
-  return stat(absl::StrCat(dir_, "/", kFile).c_str(), &st) == 0 && own_->Is(st);
-}
-
 bool FileStore::WaitWith(const UniqueFd& notify, const std::string& seen, MonoTime deadline) {
   int watch = -1;
   for (bool first = true;; first = false) {
@@ -355,15 +395,12 @@ bool FileStore::WaitWith(const UniqueFd& notify, const std::string& seen, MonoTi
           notify.get(), dir_.c_str(),
           IN_MOVED_TO | IN_CLOSE_WRITE | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
     }
-    // After the watch, so that no change falls between. What we write ourselves meanwhile is no news: a
-    // holder would read its own renewals for nothing.
-    const bool own = !first && watch >= 0 && IsOwn();
-    const std::optional<std::string> version = own ? seen : CurrentVersion();
-    if (version && *version != seen) return true;
+    const Look look = LookNow(seen, first || watch < 0);  // after the watch: no change falls between
+    if (look == Look::kChanged) return true;
     if (BootClock().Now() >= deadline) return false;
     // Without a watch (limit reached, directory missing) we look every 100 ms.
     const MonoTime until =
-        watch >= 0 && version ? deadline : std::min(deadline, BootClock().Now() + kPollEvery);
+        watch >= 0 && look == Look::kSame ? deadline : std::min(deadline, BootClock().Now() + kPollEvery);
     if (WaitOnce(watch >= 0 ? notify.get() : -1, until)) return true;
   }
 }

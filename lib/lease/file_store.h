@@ -3,13 +3,14 @@
 // inotify do not reach across them).
 //
 //   <dir>/lock.json       the document and its version, as one JSON object with a check over all of it
-//   <dir>/lock.json.tmp   new content on its way, or what a killed writer left behind; the next writer
-//   removes it
+//   <dir>/lock.tmp/       where new content is made, and what a killed writer left behind (the next one
+//   removes
+//                         it); apart, so that the members who watch <dir> are woken once a change
 //
 // How: a change holds flock(2) on the directory itself (nothing to delete under a holder's feet; the kernel
-// frees it when a process dies), reads, compares, writes the temporary file, fsync, rename, fsync of the
-// directory. Everything is done relative to the locked directory, so a directory that was moved away and made
-// anew cannot mix up two generations. A version is 128 random bits per write, so it does not repeat after a
+// frees it when a process dies), reads, compares, writes the new file, fsync, rename, fsync of the directory.
+// Everything is done relative to the locked directory, so a directory that was moved away and made anew
+// cannot mix up two generations. A version is 128 random bits per write, so it does not repeat after a
 // deletion. A file that was edited by hand gets another version (from its inode, time and content), so its
 // holder meets a conflict instead of writing over the edit. Read takes no lock and never waits for writers.
 //
@@ -43,7 +44,7 @@ struct FileStoreOptions {
   bool poll_only = false;
 };
 
-struct FileStoreOwn;  // in file_store.cc
+class FileStoreOwn;  // in file_store.cc
 
 class FileStore : public Store {
  public:
@@ -60,11 +61,12 @@ class FileStore : public Store {
 
  private:
   FileStore(std::string dir, FileStoreOptions options, UniqueFd wake);
-  bool IsOwn() const;  // what is there now is what this store put there last
   StoreAnswer Run(StoreAnswer (*call)(const std::string& dir, const FileStoreOptions&, const Document&,
                                       const std::string& if_version, MonoTime deadline, FileStoreOwn* own),
                   const Document& document, const std::string& if_version, MonoTime deadline);
-  std::optional<std::string> CurrentVersion();  // nothing: it cannot be read now
+  enum class Look : uint8_t { kSame, kChanged, kUnknown };
+  // Whether what is there is `seen`; not `first`: kChanged also for what would have to be read to know.
+  Look LookNow(const std::string& seen, bool first);
   // The inotify of the last WaitChange, or a new one. Making and unmaking one is dear in the kernel.
   UniqueFd TakeNotify();
   bool WaitWith(const UniqueFd& notify, const std::string& seen, MonoTime deadline);

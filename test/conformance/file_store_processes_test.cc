@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,7 +73,7 @@ TEST(FileStoreProcesses, KilledWritersLeaveOldOrNew) {
     usleep(static_cast<useconds_t>(rng() % 6'000));
     for (pid_t pid : pids) kill(pid, SIGKILL);
     for (pid_t pid : pids) ASSERT_EQ(waitpid(pid, nullptr, 0), pid);
-    mid_write += std::filesystem::exists(dir.path() + "/lock.json.tmp");
+    mid_write += std::filesystem::exists(dir.path() + "/lock.tmp/lock.json");
     const StoreAnswer now = store->Read(In(5s));
     ASSERT_EQ(now.outcome, StoreOutcome::kOk) << now.detail;
     std::string log = now.document.state;
@@ -86,11 +87,29 @@ TEST(FileStoreProcesses, KilledWritersLeaveOldOrNew) {
     }
     ASSERT_EQ(store->Update({"", std::to_string(round), ""}, now.version, In(1s)).outcome, StoreOutcome::kOk)
         << "the dead hold the lock";
-    ASSERT_FALSE(std::filesystem::exists(dir.path() + "/lock.json.tmp")) << "left-overs are removed";
+    ASSERT_FALSE(std::filesystem::exists(dir.path() + "/lock.tmp/lock.json")) << "left-overs are removed";
   }
   EXPECT_GT(acknowledged, 200) << "the writers were killed before they did anything";
   printf("[          ] 150 rounds: %d writes acknowledged, %d kills in the middle of a write\n", acknowledged,
          mid_write);
+}
+
+// Every member watches the directory all the time: what wakes them for nothing costs all of them.
+TEST(FileStoreProcesses, AWriteIsOneEventForThoseWhoWatch) {
+  const TempDir dir;
+  auto store = *FileStore::Open(dir.path());
+  const StoreAnswer first = store->Create({"l", "1", "s"}, In(5s));
+  const UniqueFd watch(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+  ASSERT_GE(inotify_add_watch(watch.get(), dir.path().c_str(),
+                              IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_MODIFY | IN_DELETE),
+            0);
+  ASSERT_EQ(store->Update({"l", "2", "s"}, first.version, In(5s)).outcome, StoreOutcome::kOk);
+  alignas(inotify_event) char buffer[4096];
+  const ssize_t n = read(watch.get(), buffer, sizeof buffer);
+  ASSERT_GT(n, 0);
+  const auto* event = reinterpret_cast<const inotify_event*>(buffer);
+  EXPECT_STREQ(event->name, "lock.json");
+  EXPECT_EQ(static_cast<size_t>(n), sizeof(inotify_event) + event->len) << "more than one event";
 }
 
 TEST(FileStoreProcesses, AStoppedLockHolderCostsOnlyTheDeadline) {

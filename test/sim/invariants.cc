@@ -243,8 +243,9 @@ bool World::MayGoOnWithout(uint32_t gone) const {
     if (member.no_failover || (plan_.no_failover >> n->index & 1) != 0) return false;
     const Database& d = n->db;
     const Epoch lineage = (n->agent_up ? n->state.memory : n->durable).lineage;
-    any = any || (!d.lost_end && (plan_.volatile_data == 0 || d.running) && lineage >= r.base &&
-                  lineage <= r.epoch && lineage > 0);
+    // (Volatile data of one that is being shut down are as good as gone.)
+    const bool stays = plan_.volatile_data == 0 || (d.running && !n->leaving);
+    any = any || (!d.lost_end && stays && lineage >= r.base && lineage <= r.epoch && lineage > 0);
   }
   return any;
 }

@@ -69,7 +69,7 @@ std::vector<Profile> Make() {
   // Data that die with their process, in part or wholly (Redis).
   p.push_back({.name = "volatile", .members_lo = 2, .members_hi = 5, .durability = 1, .takeover = 2, .volatile_data = true, .gone_pm = 300, .weights = {
       {K::db_crash, 20}, {K::node_death, 14}, {K::switchover, 14}, {K::agent_crash, 8}, {K::crash_mid, 10}, {K::agent_pause, 6}, {K::db_pause, 6},
-      {K::isolate, 8}, {K::cut_pair, 6}, {K::cut_store, 6}, {K::store_down, 3}, {K::shutdown, 5}, {K::wal_slow, 4}, {K::failover, 2}, {K::engine_bad, 3}}});
+      {K::isolate, 8}, {K::cut_pair, 6}, {K::cut_store, 6}, {K::store_down, 3}, {K::shutdown, 5}, {K::wal_slow, 4}, {K::failover, 2}, {K::engine_bad, 3}, {K::wipe, 3}, {K::tags, 3}}});
   // Pauses of shims and whole machines: what only the sync set makes safe.
   p.push_back({.name = "pauses", .members_lo = 2, .members_hi = 5, .weights = {
       {K::shim_pause, 10}, {K::machine_pause, 10}, {K::agent_pause, 5}, {K::db_pause, 5}, {K::isolate, 5}, {K::cut_store, 5}, {K::switchover, 2}}});

@@ -55,6 +55,8 @@ TEST(Simulation, ClustersThatOnceWentWrong) {
       {"swarm", 9008313},     // the only member that has everything never got its turn
       {"takeover", 9025351},  // the same among four
       {"restore", 40016},     // an older record accepted while on probation
+      {"volatile", 821447},   // copied from a cluster begun anew, died before it remembered that: shut out
+      {"volatile", 821897},   // a founder that opened nothing went before a member with data
   };
   for (const auto& [profile, seed] : kSeeds) {
     const Plan plan = MakePlan(seed, profile);
