@@ -46,6 +46,7 @@ MonoTime Wake(const State& s, MonoTime now) {
   }
   Earliest(now, s.promised_until, &wake);
   if (s.phase == Phase::kFreezing) Earliest(now, s.attempt.started + s.set->freeze_wait, &wake);
+  Earliest(now, s.phase_since + s.set->suspicion, &wake);  // an own record that nobody confirms
   if (s.phase != Phase::kReplica) return wake;
   Earliest(now, s.seen_at + LeaseWait(s), &wake);
   Earliest(now, std::max(s.seen_at, StreamAt(s)) + s.set->suspicion, &wake);

@@ -316,9 +316,10 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
       break;
     case EngineOp::kFreeze:
       s.frozen = true;
-      // (A new cluster that nobody ever opened holds no more than none, whatever others have.)
-      s.frozen_at = e.offset == 0 || s.db.unopened ? Position{}
-                                                   : Position{DataLineage(op.memory), e.offset, e.timeline};
+      // (A new cluster that nobody ever opened is of no reign, so it goes before none.)
+      s.frozen_at = e.offset == 0
+                        ? Position{}
+                        : Position{s.db.unopened ? Epoch{0} : DataLineage(op.memory), e.offset, e.timeline};
       s.frozen_since = c.now;
       if (s.attempt.ask != 0 && op.epoch == s.attempt.epoch) s.attempt.self_frozen = true;
       if (s.db.state != DbState::kRunning) s.db.state = DbState::kRunning;

@@ -226,10 +226,13 @@ Ruling JudgeNow(const State& s, MonoTime now) {
   const bool nameless = s.lock == LockView::kPresent && s.view->cluster_id.empty() && !UnopenedMine(s);
   if (s.attempt.cause == Cause::kLost || s.lock != LockView::kPresent || nameless)
     return JudgeLost(s, all, over);
-  if (s.attempt.cause == Cause::kSuspected)
-    for (const FreezeAnswered& a : all)
-      if (a.from == s.view->holder_name && !a.frozen && a.refusal.find("I lead") != std::string::npos)
-        return {Judgement::kBlocked, "", "the primary answers: " + a.refusal};
+  for (const FreezeAnswered& a : all) {
+    if (a.frozen || a.refusal.find("I lead") == std::string::npos) continue;
+    if (s.attempt.cause == Cause::kSuspected && a.from == s.view->holder_name)
+      return {Judgement::kBlocked, "", "the primary answers: " + a.refusal};
+    if (a.position.lineage > s.view->epoch)  // an old record was put back over that of its reign
+      return {Judgement::kBlocked, "", a.from + " leads under a later epoch than the record's: " + Told(all)};
+  }
   if (SelfComplete(s))
     return {Judgement::kTake, s.set->self.name, "has every write of this reign (" + Told(all) + ")"};
   if (s.attempt.cause == Cause::kForced && s.forced_loss) return JudgeAny(s, all, over, true);

@@ -29,6 +29,24 @@ bool OwnRecord(const Context& c) {
          !s.shutdown && c.now >= s.next_attempt &&
          s.memory.promised <= std::max(s.view->epoch, s.memory.held);
 }
+// So many voters say that they promised nobody a later epoch that nobody can have taken over from this
+// record: who did has frozen others than these. The record alone does not tell: an old one may have been put
+// back by hand (or by what keeps manifests as they were) over that of a new primary.
+bool NobodyTookOver(const Context& c) {
+  const Record& r = *c.s.view;
+  int32_t faithful = 0;
+  for (const Name& voter : r.voters) {
+    const Peer* p = FindPeer(c.s, voter);
+    faithful += p != nullptr && PeerFresh(c.s, *p, c.now) && p->report.promised <= r.epoch &&
+                p->report.record_epoch <= r.epoch && !p->report.leads;
+  }
+  return faithful > static_cast<int32_t>(r.voters.size()) - r.freeze || r.voters.empty();
+}
+bool HeldInSync(const Context& c) {
+  const State& s = c.s;
+  return (s.view->epoch == s.memory.held || s.view->epoch == s.tried_epoch) && c.set().database &&
+         s.view->durability != Durability::kAsync;
+}
 // The permission never lapsed (the shim's deadline still stands), or the version is that of the last
 // acknowledged write, or the record has a sync set, which protects by itself: the next acknowledged write
 // confirms it.
@@ -38,7 +56,7 @@ bool Unbroken(const Context& c) {
   if (Mistake(M::kOwnName) || Mistake(M::kFastPath)) return true;
   if (!s.acked_version.empty() && s.version == s.acked_version) return true;
   if (known && s.fence_until > c.now) return true;
-  return known && c.set().database && s.view->durability != Durability::kAsync;
+  return HeldInSync(c) && NobodyTookOver(c);
 }
 bool Resume(const Context& c) { return OwnRecord(c) && Unbroken(c); }
 void ActResume(Context& c) {
@@ -53,7 +71,11 @@ void ActResume(Context& c) {
   SetPhase(c, Phase::kAcquiring);
   Write(c, std::move(r), Purpose::kAcquire);
 }
-bool OwnStrange(const Context& c) { return OwnRecord(c) && !Unbroken(c); }
+// (The voters are asked as soon as they are known: that is given a moment.)
+bool OwnStrange(const Context& c) {
+  if (!OwnRecord(c) || Unbroken(c)) return false;
+  return !HeldInSync(c) || c.now >= c.s.phase_since + c.set().suspicion;
+}
 void ActOwnStrange(Context& c) {
   State& s = c.s;
   s.probation = true;

@@ -55,6 +55,9 @@ TEST(Simulation, ClustersThatOnceWentWrong) {
       {"swarm", 9008313},     // the only member that has everything never got its turn
       {"takeover", 9025351},  // the same among four
       {"restore", 40016},     // an older record accepted while on probation
+      {"restore", 920406},    // an old record put back over a new primary's: the former one went on at once
+      {"restore", 923986},    // the same, with its standbys
+      {"restore", 921043},    // the same, and a voter of the old record took over beside it
       {"volatile", 821447},   // copied from a cluster begun anew, died before it remembered that: shut out
       {"volatile", 821897},   // a founder that opened nothing went before a member with data
   };
