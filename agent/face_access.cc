@@ -1,12 +1,10 @@
 #include "agent/face_access.h"
 
-#include <fcntl.h>
-
 #include "absl/status/statusor.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "lib/base/file.h"
+#include "lib/base/mounted_file.h"
 
 namespace mainstay::agent {
 namespace {
@@ -27,11 +25,8 @@ bool SameSecret(const std::string& given, const std::string& secret) {
   return differs == 0;
 }
 
-// Follows symbolic links, unlike ReadFile of lib/base: a mounted Secret is one.
-absl::StatusOr<std::string> ReadPasswordFile(const std::string& path) {
-  UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.valid()) return ErrnoStatus(errno, "cannot open", path);
-  absl::StatusOr<std::string> text = ReadFd(fd.get(), path, kMaxPassword);
+absl::StatusOr<std::string> AdminPassword(const std::string& path) {
+  absl::StatusOr<std::string> text = ReadMountedFile(path, kMaxPassword);
   if (!text.ok()) return text.status();
   while (!text->empty() && (text->back() == '\n' || text->back() == '\r')) text->pop_back();
   if (text->empty()) return absl::FailedPreconditionError(absl::StrCat(path, " is empty; put a password in"));
@@ -42,7 +37,7 @@ absl::Status HttpAccess::Configure(const Config& config) {
   // First what can fail: rights that are half the former and half the new ones are nobody's wish.
   std::string secret;
   if (!config.http.user.empty()) {
-    const absl::StatusOr<std::string> password = ReadPasswordFile(config.http.password_file);
+    const absl::StatusOr<std::string> password = AdminPassword(config.http.password_file);
     if (!password.ok()) return password.status();
     secret = absl::StrCat(config.http.user, ":", *password);
   }

@@ -1,13 +1,13 @@
 // HttpChanges: what was asked for at a later time.
 #include <algorithm>
 #include <boost/asio/post.hpp>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "agent/face_change.h"
 #include "lib/base/log.h"
 #include "lib/base/random.h"
+#include "lib/base/thread.h"
 #include "lib/base/wall_clock.h"
 
 namespace mainstay::agent {
@@ -37,8 +37,8 @@ void HttpChanges::Load() {
 void HttpChanges::Keep(Schedules next, std::function<void(const absl::Status&)> done) {
   if (saving_) return done(absl::UnavailableError("the disk is busy with an earlier change; try again"));
   saving_ = true;
-  std::thread([this, gate = gate_, file = parts_.schedule_file, next = std::move(next),
-               done = std::move(done)]() mutable {
+  StartThread("schedule", [this, gate = gate_, file = parts_.schedule_file, next = std::move(next),
+                           done = std::move(done)]() mutable {
     const absl::Status status = SaveSchedules(file, next);
     std::lock_guard lock(gate->mu);
     if (gate->loop == nullptr) return;  // the agent ended meanwhile

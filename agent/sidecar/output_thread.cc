@@ -1,13 +1,13 @@
 #include "agent/sidecar/output_thread.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <utility>
+
+#include "lib/base/thread.h"
 
 namespace mainstay::agent {
 
@@ -41,11 +41,7 @@ void OutputThread::Configure(const LogRelayOptions& options) {
 }
 
 void OutputThread::Start(const std::shared_ptr<OutputThread>& self, const char* name) {
-  self->thread_ = std::thread([self, name] {
-    pthread_setname_np(pthread_self(), name);
-    sigset_t all;  // signals are the loop's business
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  self->thread_ = StartThread(name, [self] {
     setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNice);  // of this thread alone
     self->Run();
     std::lock_guard lock(self->mutex_);

@@ -1,8 +1,5 @@
 #include "agent/sidecar/role_publisher.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <deque>
@@ -11,6 +8,7 @@
 #include <utility>
 
 #include "lib/base/log.h"
+#include "lib/base/thread.h"
 
 namespace mainstay::agent {
 namespace {
@@ -188,13 +186,7 @@ LabelPublisher::LabelPublisher(std::unique_ptr<PodApi> api, Options options)
     : shared_(std::make_shared<Shared>()) {
   shared_->api = std::move(api);
   shared_->options = std::move(options);
-  thread_ = std::thread([shared = shared_] {
-    pthread_setname_np(pthread_self(), "role-label");
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);
-    shared->Run();
-  });
+  thread_ = StartThread("role-label", [shared = shared_] { shared->Run(); });
 }
 
 LabelPublisher::~LabelPublisher() { Stop(Duration::zero()); }

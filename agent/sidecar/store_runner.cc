@@ -1,13 +1,11 @@
 #include "agent/sidecar/store_runner.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <condition_variable>
 #include <mutex>
 #include <utility>
 
 #include "lib/base/log.h"
+#include "lib/base/thread.h"
 #include "lib/base/wall_clock.h"
 
 namespace mainstay::agent {
@@ -179,13 +177,7 @@ StoreWatcher::StoreWatcher(Loop* loop, lease::Store* store, Duration timeout, Si
   shared_->store = store;
   shared_->timeout = timeout;
   shared_->sink = std::move(sink);
-  thread_ = std::thread([shared = shared_] {
-    pthread_setname_np(pthread_self(), "store-watch");
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);
-    shared->Run();
-  });
+  thread_ = StartThread("store-watch", [shared = shared_] { shared->Run(); });
 }
 
 StoreWatcher::~StoreWatcher() { Stop(std::chrono::seconds(5)); }

@@ -1,14 +1,12 @@
 #include "agent/sidecar/worker.h"
 
-#include <pthread.h>
-#include <signal.h>
-
 #include <condition_variable>
 #include <deque>
 #include <mutex>
 #include <utility>
 
 #include "lib/base/log.h"
+#include "lib/base/thread.h"
 
 namespace mainstay::agent {
 
@@ -40,13 +38,7 @@ struct ThreadWorker::Shared {
 };
 
 ThreadWorker::ThreadWorker(std::string name, size_t queue) : shared_(std::make_shared<Shared>(queue)) {
-  thread_ = std::thread([shared = shared_, name = std::move(name)] {
-    pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
-    sigset_t all;  // signals are the loop's business
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, nullptr);
-    shared->Loop();
-  });
+  thread_ = StartThread(std::move(name), [shared = shared_] { shared->Loop(); });
 }
 
 ThreadWorker::~ThreadWorker() { Stop(std::chrono::seconds(5)); }

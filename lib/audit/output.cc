@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,6 +11,7 @@
 #include <utility>
 
 #include "lib/audit/audit.h"
+#include "lib/base/thread.h"
 
 namespace mainstay::audit {
 namespace {
@@ -86,13 +85,7 @@ void Output::Queue(std::string line, bool front) {
   queued_bytes_ += line.size();
   front ? queue_.push_front(std::move(line)) : queue_.push_back(std::move(line));
   if (!writer_.joinable()) {
-    writer_ = std::thread([this] {
-      pthread_setname_np(pthread_self(), "audit");
-      sigset_t all;  // signals are the loop's business
-      sigfillset(&all);
-      pthread_sigmask(SIG_BLOCK, &all, nullptr);
-      Run();
-    });
+    writer_ = StartThread("audit", [this] { Run(); });
   }
   wake_.notify_one();
 }

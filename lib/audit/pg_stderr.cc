@@ -101,59 +101,44 @@ bool IsSeverity(absl::string_view word) {
 
 }  // namespace
 
+PgStderrParser::PgStderrParser() : line_(kLineRoom) {}
+
 void PgStderrParser::Feed(absl::string_view bytes, const Sink& sink) {
-  while (!bytes.empty()) {
-    const void* nl = memchr(bytes.data(), '\n', bytes.size());
-    const size_t n =
-        nl == nullptr ? bytes.size() : static_cast<size_t>(static_cast<const char*>(nl) - bytes.data());
-    if (!skip_) {
-      line_.append(bytes.data(), std::min(n, kLineRoom - std::min(kLineRoom, line_.size())));
-      line_size_ += n;
-    }
-    if (nl == nullptr) return;
-    bytes.remove_prefix(n + 1);
-    if (skip_) {
-      skip_ = false;
-    } else {
-      EndOfLine(sink);
-    }
-  }
+  line_.Feed(bytes, [&] { EndOfLine(sink); });
 }
 
 void PgStderrParser::EndOfLine(const Sink& sink) {
-  if (absl::StartsWith(line_, "\t")) {
+  if (absl::StartsWith(line_.text(), "\t")) {
     Continuation();
-  } else if (absl::StartsWith(line_, kMark)) {
+  } else if (absl::StartsWith(line_.text(), kMark)) {
     if (!Prefixed(sink)) return;  // the line break stands in a name: there is more to come
   } else {
     Foreign(sink);
   }
-  line_.clear();
-  line_size_ = 0;
+  line_.Clear();
 }
 
 void PgStderrParser::Continuation() {
   if (!have_ || field_ == nullptr) return;  // of what was lost
   field_->Append("\n");
-  field_->Append(absl::string_view(line_).substr(1));
-  field_->Skip(line_size_ - line_.size());
+  field_->Append(absl::string_view(line_.text()).substr(1));
+  field_->Skip(line_.beyond());
 }
 
 // False: the columns are not whole yet.
 bool PgStderrParser::Prefixed(const Sink& sink) {
   Head head;
-  if (!ParseHead(line_, &head)) {
+  if (!ParseHead(line_.text(), &head)) {
     Foreign(sink);
     return true;
   }
   const size_t text_at = head.columns_at + 3 * kColumn + 1;
-  if (line_.size() < text_at) {
-    if (line_size_ > line_.size()) return Foreign(sink), true;  // cannot be: the room is larger
-    line_.push_back('\n');
-    ++line_size_;
+  if (line_.text().size() < text_at) {
+    if (line_.beyond() > 0) return Foreign(sink), true;  // cannot be: the room is larger
+    line_.Append('\n');
     return false;
   }
-  absl::string_view rest = absl::string_view(line_).substr(text_at);
+  absl::string_view rest = absl::string_view(line_.text()).substr(text_at);
   absl::string_view keyword;
   const bool known = TakeKeyword(&rest, &keyword);
   const bool same = have_ && !foreign_ && record_.session == head.fields.session &&
@@ -163,7 +148,7 @@ bool PgStderrParser::Prefixed(const Sink& sink) {
   if (sub == nullptr && !location) {
     Emit(sink);
     record_ = std::move(head.fields);
-    const absl::string_view columns = absl::string_view(line_).substr(head.columns_at);
+    const absl::string_view columns = absl::string_view(line_.text()).substr(head.columns_at);
     record_.application = Column(columns.substr(0, kColumn));
     record_.user = Column(columns.substr(kColumn, kColumn));
     record_.database = Column(columns.substr(2 * kColumn, kColumn));
@@ -178,7 +163,7 @@ bool PgStderrParser::Prefixed(const Sink& sink) {
     return true;
   }
   sub->Append(rest);
-  sub->Skip(line_size_ - line_.size());
+  sub->Skip(line_.beyond());
   return true;
 }
 
@@ -186,7 +171,7 @@ bool PgStderrParser::Prefixed(const Sink& sink) {
 // UTC [4711] FATAL:  ...").
 void PgStderrParser::Foreign(const Sink& sink) {
   if (line_.empty()) return;
-  absl::string_view rest = line_;
+  absl::string_view rest = line_.text();
   absl::string_view keyword;
   const size_t bracket = rest.find("] ");
   if (bracket < 100) rest.remove_prefix(bracket + 2);
@@ -199,13 +184,13 @@ void PgStderrParser::Foreign(const Sink& sink) {
     if (server && IsSeverity(keyword)) {
       record_.severity = std::string(keyword);
     } else {
-      rest = line_;
+      rest = line_.text();
     }
     sub = &record_.message;
   }
   field_ = sub;
   sub->Append(rest);
-  sub->Skip(line_size_ - line_.size());
+  sub->Skip(line_.beyond());
 }
 
 void PgStderrParser::Emit(const Sink& sink) {
@@ -216,23 +201,18 @@ void PgStderrParser::Emit(const Sink& sink) {
 }
 
 // Only where the head is whole already: what follows a hole must not be taken for its neighbour.
-bool PgStderrParser::Miss(uint64_t bytes) {
-  if (skip_ || line_.size() < kLineRoom) return false;
-  line_size_ += bytes;
-  return true;
-}
+bool PgStderrParser::Miss(uint64_t bytes) { return line_.Miss(bytes); }
 
 void PgStderrParser::Gap(const Sink& sink) {
-  if (!line_.empty() && !skip_) EndOfLine(sink);  // what came of the line counts
-  line_.clear();
-  line_size_ = 0;
+  if (!line_.empty() && !line_.skipping()) EndOfLine(sink);  // what came of the line counts
+  line_.Clear();
   if (have_) record_.broken = true;
   Emit(sink);
-  skip_ = true;
+  line_.SkipRest();
 }
 
 void PgStderrParser::Flush(const Sink& sink) {
-  if (line_.empty() && !skip_) Emit(sink);
+  if (line_.empty() && !line_.skipping()) Emit(sink);
 }
 
 }  // namespace mainstay::audit

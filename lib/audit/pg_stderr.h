@@ -16,6 +16,7 @@
 #include <string>
 
 #include "lib/audit/database_log.h"
+#include "lib/audit/line_cutter.h"
 
 namespace mainstay::audit {
 
@@ -24,6 +25,7 @@ inline constexpr char kPgPrefix[] = "@mainstay %m %n %p %c %l %e|%x|%v|%b|%r|%-6
 
 class PgStderrParser : public LogParser {
  public:
+  PgStderrParser();
   void Feed(absl::string_view bytes, const Sink& sink) override;
   void Gap(const Sink& sink) override;
   bool Miss(uint64_t bytes) override;
@@ -37,11 +39,9 @@ class PgStderrParser : public LogParser {
   void Foreign(const Sink& sink);
   void Emit(const Sink& sink);
 
-  std::string line_;        // head of the line that is coming in
-  uint64_t line_size_ = 0;  // all of it
-  bool skip_ = false;       // until the next line: its begin was lost
-  bool have_ = false;       // record_ has begun
-  bool foreign_ = false;    // record_ has no prefix of ours
+  LineCutter line_;
+  bool have_ = false;     // record_ has begun
+  bool foreign_ = false;  // record_ has no prefix of ours
   DatabaseLine record_;
   HeadText* field_ = nullptr;  // of record_: where a continuation goes
 };

@@ -9,8 +9,6 @@
 namespace mainstay::audit {
 namespace {
 
-constexpr absl::string_view kStars = "***";
-
 bool IsWord(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_'; }
 bool IsSpace(char c) { return absl::ascii_isspace(static_cast<unsigned char>(c)); }
 

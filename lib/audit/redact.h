@@ -20,6 +20,9 @@
 
 namespace mainstay::audit {
 
+// What stands in the place of a secret.
+inline constexpr absl::string_view kStars = "***";
+
 std::string Redact(absl::string_view text);
 
 }  // namespace mainstay::audit

@@ -100,46 +100,31 @@ std::optional<LogClass> ClassOfText(absl::string_view text) {
 
 }  // namespace
 
+RedisLogParser::RedisLogParser() : line_(kLineRoom) {}
+
 void RedisLogParser::Feed(absl::string_view bytes, const Sink& sink) {
-  while (!bytes.empty()) {
-    const void* nl = memchr(bytes.data(), '\n', bytes.size());
-    const size_t n =
-        nl == nullptr ? bytes.size() : static_cast<size_t>(static_cast<const char*>(nl) - bytes.data());
-    if (!skip_) {
-      line_.append(bytes.data(), std::min(n, kLineRoom - std::min(kLineRoom, line_.size())));
-      line_size_ += n;
-    }
-    if (nl == nullptr) return;
-    bytes.remove_prefix(n + 1);
-    if (!skip_) EndOfLine(false, sink);
-    skip_ = false;
-  }
+  line_.Feed(bytes, [&] { EndOfLine(false, sink); });
 }
 
 void RedisLogParser::EndOfLine(bool broken, const Sink& sink) {
-  absl::string_view rest = absl::StripTrailingAsciiWhitespace(line_);
+  absl::string_view rest = absl::StripTrailingAsciiWhitespace(line_.text());
   DatabaseLine line;
   if (!TakeHead(&rest, &line)) line = DatabaseLine();
   if (!rest.empty()) {
     line.clazz = ClassOfText(rest);
     line.message.Append(RedisLogText(rest));
-    line.message.Skip(line_size_ - line_.size());
+    line.message.Skip(line_.beyond());
     line.broken = broken;
     sink(line);
   }
-  line_.clear();
-  line_size_ = 0;
+  line_.Clear();
 }
 
-bool RedisLogParser::Miss(uint64_t bytes) {
-  if (skip_ || line_.size() < kLineRoom) return false;
-  line_size_ += bytes;
-  return true;
-}
+bool RedisLogParser::Miss(uint64_t bytes) { return line_.Miss(bytes); }
 
 void RedisLogParser::Gap(const Sink& sink) {
   if (!line_.empty()) EndOfLine(true, sink);
-  skip_ = true;
+  line_.SkipRest();
 }
 
 }  // namespace mainstay::audit

@@ -11,14 +11,14 @@
 #ifndef MAINSTAY_LIB_AUDIT_REDIS_LOG_H_
 #define MAINSTAY_LIB_AUDIT_REDIS_LOG_H_
 
-#include <string>
-
 #include "lib/audit/database_log.h"
+#include "lib/audit/line_cutter.h"
 
 namespace mainstay::audit {
 
 class RedisLogParser : public LogParser {
  public:
+  RedisLogParser();
   void Feed(absl::string_view bytes, const Sink& sink) override;
   void Gap(const Sink& sink) override;
   bool Miss(uint64_t bytes) override;
@@ -28,9 +28,7 @@ class RedisLogParser : public LogParser {
  private:
   void EndOfLine(bool broken, const Sink& sink);
 
-  std::string line_;
-  uint64_t line_size_ = 0;
-  bool skip_ = false;
+  LineCutter line_;
 };
 
 }  // namespace mainstay::audit

@@ -11,7 +11,6 @@
 namespace mainstay::audit {
 namespace {
 
-constexpr absl::string_view kStars = "***";
 constexpr size_t kMaxWord = 128;  // as the slow log itself
 
 // Commands with secrets, and how many of their words say what they do. -1: of any such container command.

@@ -8,9 +8,9 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "lib/base/thread.h"
 
 namespace mainstay::kube {
 namespace {
@@ -58,7 +58,7 @@ IoStatus Resolve(const std::string& host, uint16_t port, MonoTime deadline, std:
   const auto lookup = std::make_shared<Lookup>();
   lookup->host = host;
   lookup->port = port_text;
-  std::thread([lookup] {
+  StartThread("resolve", [lookup] {
     std::vector<Address> found;
     const int error = Ask(lookup->host, lookup->port, AI_ADDRCONFIG, &found);
     {

@@ -5,6 +5,8 @@
 #include <deque>
 #include <mutex>
 
+#include "lib/base/thread.h"
+
 namespace mainstay::lease {
 
 struct BoundedWorker::Shared {
@@ -22,7 +24,8 @@ struct BoundedWorker::Shared {
 };
 
 BoundedWorker::BoundedWorker()
-    : shared_(std::make_shared<Shared>()), thread_(&BoundedWorker::Loop, shared_) {}
+    : shared_(std::make_shared<Shared>()),
+      thread_(StartThread("bounded", [shared = shared_] { Loop(shared); })) {}
 
 BoundedWorker::~BoundedWorker() {
   {

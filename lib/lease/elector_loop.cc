@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "lib/base/log.h"
+#include "lib/base/thread.h"
 #include "lib/base/wall_clock.h"
 
 namespace mainstay::lease {
@@ -54,9 +55,9 @@ void ElectorLoop::Start() {
   election::Memory memory;
   memory.max_epoch = options_.min_epoch;
   state_ = election::Start(settings_, std::move(memory), BootClock().Now());
-  store_thread_ = std::thread(&ElectorLoop::StoreThread, this);
-  watch_thread_ = std::thread(&ElectorLoop::WatchThread, this);
-  loop_thread_ = std::thread(&ElectorLoop::LoopThread, this);
+  store_thread_ = StartThread("elector-store", [this] { StoreThread(); });
+  watch_thread_ = StartThread("elector-watch", [this] { WatchThread(); });
+  loop_thread_ = StartThread("elector", [this] { LoopThread(); });
 }
 
 bool ElectorLoop::Stop(Duration patience) {

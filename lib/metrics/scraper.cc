@@ -1,7 +1,5 @@
 #include "lib/metrics/scraper.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
@@ -9,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/numbers.h"
+#include "lib/base/thread.h"
 
 namespace mainstay::metrics {
 namespace {
@@ -97,10 +96,7 @@ void Scraper::Scrape(MonoTime deadline, Done done) {
   shared_->running = true;
   lock.unlock();
   if (thread_.joinable()) thread_.join();  // it has ended: it said so under the lock
-  thread_ = std::thread([shared = shared_] {
-    pthread_setname_np(pthread_self(), "metrics");
-    shared->Run();
-  });
+  thread_ = StartThread("metrics", [shared = shared_] { shared->Run(); });
 }
 
 SnapshotPtr Scraper::last() const {

@@ -1,11 +1,10 @@
 #include "lib/rpc/tls_files.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include "absl/strings/str_cat.h"
-#include "lib/base/file.h"
 #include "lib/base/log.h"
+#include "lib/base/mounted_file.h"
 #include "lib/base/wall_clock.h"
 
 namespace mainstay::rpc {
@@ -13,13 +12,6 @@ namespace {
 
 constexpr size_t kMaxFileBytes = 256 * 1024;
 constexpr Duration kLookSoon = std::chrono::seconds(1);
-
-// Follows symbolic links: in a mounted Secret each file is one.
-absl::StatusOr<std::string> ReadPem(const std::string& path) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.valid()) return ErrnoStatus(errno, "cannot open", path);
-  return ReadFd(fd.get(), path, kMaxFileBytes);
-}
 
 int64_t Nanos(const struct timespec& t) { return t.tv_sec * 1000000000 + t.tv_nsec; }
 
@@ -46,11 +38,11 @@ TlsFiles::Marks TlsFiles::Look() const {
 }
 
 absl::StatusOr<TlsMaterial> TlsFiles::Read() const {
-  const auto ca = ReadPem(options_.ca);
+  const auto ca = ReadMountedFile(options_.ca, kMaxFileBytes);
   if (!ca.ok()) return ca.status();
-  const auto cert = ReadPem(options_.cert);
+  const auto cert = ReadMountedFile(options_.cert, kMaxFileBytes);
   if (!cert.ok()) return cert.status();
-  const auto key = ReadPem(options_.key);
+  const auto key = ReadMountedFile(options_.key, kMaxFileBytes);
   if (!key.ok()) return key.status();
   return CheckTls(*ca, *cert, *key, options_.peer_name, UnixMillis() / 1000);
 }

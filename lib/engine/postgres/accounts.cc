@@ -1,6 +1,5 @@
 #include "lib/engine/postgres/accounts.h"
 
-#include <fcntl.h>
 #include <libpq-fe.h>
 
 #include <algorithm>
@@ -9,8 +8,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "lib/base/file.h"
 #include "lib/base/log.h"
+#include "lib/base/mounted_file.h"
 #include "lib/base/result.h"
 #include "lib/base/strings.h"
 #include "lib/engine/postgres/scram.h"
@@ -44,11 +43,8 @@ constexpr char kExtensionsSql[] =
     "SELECT extname FROM pg_catalog.pg_extension WHERE extname OPERATOR(pg_catalog.=) ANY "
     "($1::pg_catalog.name[])";
 
-// Follows symbolic links: in a mounted Secret each file is one.
 absl::StatusOr<std::string> ReadPassword(const std::string& path) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.valid()) return ErrnoStatus(errno, "cannot open", path);
-  MAINSTAY_ASSIGN_OR_RETURN(std::string text, ReadFd(fd.get(), path, kMaxPassword));
+  MAINSTAY_ASSIGN_OR_RETURN(std::string text, ReadMountedFile(path, kMaxPassword));
   if (!text.empty() && text.back() == '\n') text.pop_back();
   if (!text.empty() && text.back() == '\r') text.pop_back();
   if (text.empty())

@@ -1,8 +1,6 @@
 #include "lib/engine/postgres/passwords.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <utility>
@@ -11,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "lib/base/file.h"
+#include "lib/base/mounted_file.h"
 #include "lib/base/random.h"
 #include "lib/base/result.h"
 
@@ -60,17 +59,8 @@ absl::StatusOr<Passwords> ParsePasswords(absl::string_view text, const Options& 
 }
 
 absl::StatusOr<Passwords> LoadPasswords(const Options& o) {
-  // Secret volumes are symbolic links: followed here, unlike elsewhere.
-  const UniqueFd fd(open(o.password_file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.valid()) return ErrnoStatus(errno, "opening the password file", o.password_file);
-  struct stat st {};
-  if (fstat(fd.get(), &st) != 0) return ErrnoStatus(errno, "looking at", o.password_file);
-  if ((st.st_mode & 077) != 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("the password file ", o.password_file,
-                     " can be read by others, so libpq ignores it; make its mode 0600"));
-  }
-  MAINSTAY_ASSIGN_OR_RETURN(const std::string text, ReadFd(fd.get(), o.password_file, kMaxBytes));
+  // (libpq ignores a file that others can read.)
+  MAINSTAY_ASSIGN_OR_RETURN(const std::string text, ReadPasswordFile(o.password_file, kMaxBytes));
   return ParsePasswords(text, o);
 }
 

@@ -1,7 +1,5 @@
 #include "lib/engine/redis/passwords.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/file.h"
+#include "lib/base/mounted_file.h"
 #include "lib/base/random.h"
 #include "lib/base/result.h"
 
@@ -22,14 +21,7 @@ constexpr size_t kMaxPassword = 512;
 }  // namespace
 
 absl::StatusOr<std::string> LoadPassword(const std::string& path) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd.valid()) return ErrnoStatus(errno, "opening the password file", path);
-  struct stat st {};
-  if (fstat(fd.get(), &st) != 0) return ErrnoStatus(errno, "looking at", path);
-  if ((st.st_mode & 077) != 0)
-    return absl::FailedPreconditionError(
-        absl::StrCat("the password file ", path, " can be read by others; make its mode 0600"));
-  MAINSTAY_ASSIGN_OR_RETURN(const std::string text, ReadFd(fd.get(), path, kMaxBytes));
+  MAINSTAY_ASSIGN_OR_RETURN(const std::string text, ReadPasswordFile(path, kMaxBytes));
   const absl::string_view line =
       absl::StripAsciiWhitespace(absl::string_view(text).substr(0, text.find('\n')));
   const bool plain = std::all_of(line.begin(), line.end(),
