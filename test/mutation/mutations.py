@@ -48,8 +48,10 @@ MUTATIONS = [
        "if (!running && s.view->epoch != s.tried_epoch) r.epoch = std::max(s.view->epoch, s.memory.max_epoch) + 1;",
        "r.epoch = s.view->epoch;", "a reign that lapsed begins anew under a higher epoch", "swarm", "lease2"),
     _m("own-name-async", "rows_replica.cc",
-       "return known && c.set().database && s.view->durability != Durability::kAsync;", "return known;",
+       "return HeldInSync(c) && NobodyTookOver(c);", "return known && c.set().database;",
        "a lapsed asynchronous reign is held for L first (R5)", "late2", "delete2", "lease2"),
+    _m("resume-unasked", "rows_replica.cc", "return HeldInSync(c) && NobodyTookOver(c);", "return HeldInSync(c);",
+       "a former primary goes on at once only when its voters say that nobody took over", "restore"),
     _m("half-the-promises", "ingest_peers.cc", "if (s.promise_from.size() < s.promise_needed) return;",
        "if (s.promise_from.size() * 2 < s.promise_needed) return;", "failsafe needs every candidate's promise", "lease2", "swarm"),
     # ---- candidates ----
