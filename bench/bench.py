@@ -25,6 +25,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "test", "integration"))
 
+import marks  # noqa: E402
 import procs  # noqa: E402
 from demo import Progress  # noqa: E402
 from harness import PG_BIN, Cluster, Failure  # noqa: E402
@@ -298,16 +299,8 @@ def machine(build):
 
 
 def write(data, rows):
-    with open(JSON_FILE, "w", encoding="utf-8") as f:
-        json.dump(data, f, indent=1, sort_keys=True)
-        f.write("\n")
-    with open(TEXT_FILE, encoding="utf-8") as f:
-        text = f.read()
-    if BEGIN not in text or END not in text:
-        sys.exit(f"{TEXT_FILE} has lost its marks '{BEGIN}' and '{END}'")
-    before, rest = text.split(BEGIN, 1)
-    with open(TEXT_FILE, "w", encoding="utf-8") as f:
-        f.write(before + tables(data, rows) + rest.split(END, 1)[1])
+    marks.keep(JSON_FILE, data)
+    marks.put(TEXT_FILE, BEGIN, END, tables(data, rows))
 
 
 def parse(argv):

@@ -23,6 +23,7 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "test", "integration"))
 
+import marks  # noqa: E402
 import procs  # noqa: E402
 import scrape  # noqa: E402
 from harness import Cluster  # noqa: E402
@@ -186,17 +187,9 @@ def table(data):
 
 
 def write(data):
-    with open(JSON_FILE, "w", encoding="utf-8") as f:
-        json.dump(data, f, indent=1, sort_keys=True)
-        f.write("\n")
-    with open(TEXT_FILE, encoding="utf-8") as f:
-        text = f.read()
-    if BEGIN not in text:
-        text = text.rstrip("\n") + "\n\n## A scrape beside postgres_exporter\n\nMainstay's agent and Debian's postgres_exporter 0.11.1 on one server, by turns in one run " \
-            "(`./dev bench --peers`; bench/peers.py says how).\n\n" + BEGIN + END + "\n"
-    before, rest = text.split(BEGIN, 1)
-    with open(TEXT_FILE, "w", encoding="utf-8") as f:
-        f.write(before + table(data) + rest.split(END, 1)[1])
+    marks.keep(JSON_FILE, data)
+    marks.put(TEXT_FILE, BEGIN, END, table(data), "## A scrape beside postgres_exporter\n\nMainstay's agent and Debian's postgres_exporter 0.11.1 on one "
+              "server, by turns in one run (`./dev bench --peers`; bench/peers.py says how).")
 
 
 def main(argv):

@@ -2,6 +2,8 @@
 import json
 import os
 
+import marks
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TEXT_FILE = os.path.join(ROOT, "docs", "BENCHMARKS.md")
 JSON_FILE = os.path.join(ROOT, "docs", "peers_redis.json")
@@ -75,13 +77,5 @@ def write(result, facts):
     for part, by in result.items():
         data["result"][part] = {**data["result"].get(part, {}), **by}
     data["facts"] = facts
-    with open(JSON_FILE, "w", encoding="utf-8") as f:
-        json.dump(data, f, indent=1, sort_keys=True)
-        f.write("\n")
-    with open(TEXT_FILE, encoding="utf-8") as f:
-        text = f.read()
-    if BEGIN not in text:
-        text = text.rstrip("\n") + f"\n\n{TITLE}\n\n`./dev bench --peers redis`; bench/peers_redis.py says what is measured and how.\n\n{BEGIN}{END}\n"
-    before, rest = text.split(BEGIN, 1)
-    with open(TEXT_FILE, "w", encoding="utf-8") as f:
-        f.write(before + table(data) + rest.split(END, 1)[1])
+    marks.keep(JSON_FILE, data)
+    marks.put(TEXT_FILE, BEGIN, END, table(data), f"{TITLE}\n\n`./dev bench --peers redis`; bench/peers_redis.py says what is measured and how.")

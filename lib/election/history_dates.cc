@@ -1,5 +1,7 @@
 #include "lib/election/history_dates.h"
 
+#include <utility>
+
 namespace mainstay::election {
 
 int64_t HistoryDates::Writing(const Record& record, int64_t now_ms) {
@@ -26,7 +28,12 @@ void HistoryDates::Fill(std::vector<HistoryEntry>* history) const {
 Document HistoryDates::Encoded(Record record, int64_t now_ms) {
   const int64_t acquired = Writing(record, now_ms);
   Fill(&record.history);
-  return Encode(record, now_ms, acquired);
+  encoded_.renewal = record.renewal;
+  if (text_.json.empty() || !(encoded_ == record)) {
+    text_ = EncodeState(record);
+    encoded_ = std::move(record);
+  }
+  return Encode(encoded_, text_, now_ms, acquired);
 }
 
 void HistoryDates::Bound() {

@@ -23,12 +23,14 @@ class HistoryDates {
   // What a store held is the truth, whatever was tried.
   void Read(const Record& record, int64_t acquire_unix_ms);
   void Fill(std::vector<HistoryEntry>* history) const;
-  // The record as it is written now, with the dates in it.
+  // The record as it is written now, with the dates in it. Renewals cost a fraction of the first write.
   Document Encoded(Record record, int64_t now_ms);
 
  private:
   void Bound();
   std::map<Epoch, int64_t> dates_;  // of the newest kMaxHistory epochs
+  Record encoded_;                  // the last one that was encoded, and
+  StateText text_;                  // its state
 };
 
 }  // namespace mainstay::election

@@ -102,9 +102,12 @@ struct Check {
   std::string state, holder, renewal;
 };
 
-Check CheckOf(Json state, absl::string_view holder, absl::string_view renewal) {
+uint64_t StateSum(Json state) {
   state.erase("check");
-  const uint64_t sum = Fnv1a64(DumpJson(state));
+  return Fnv1a64(DumpJson(state));
+}
+
+Check CheckOf(uint64_t sum, absl::string_view holder, absl::string_view renewal) {
   const auto hex = [](uint64_t v) { return std::string(absl::StrCat(absl::Hex(v, absl::kZeroPad16))); };
   return {hex(sum), hex(Fnv1a64(holder, sum)), hex(Fnv1a64(renewal, ~sum))};
 }
@@ -289,7 +292,7 @@ absl::Status DecodeInto(const Document& doc, Decoded* out) {
   const JsonView state(&*state_json, "state");
   MAINSTAY_RETURN_IF_ERROR(CheckSchema(state));
   MAINSTAY_ASSIGN_OR_RETURN(const std::string check, state.String("check", kMaxTextBytes));
-  const std::string edited = CompareCheck(check, CheckOf(*state_json, record.holder, doc.renewal));
+  const std::string edited = CompareCheck(check, CheckOf(StateSum(*state_json), record.holder, doc.renewal));
   if (!edited.empty()) return absl::DataLossError(edited);
   MAINSTAY_RETURN_IF_ERROR(ReadState(state, &record));
   MAINSTAY_RETURN_IF_ERROR(CheckLeader(leader, record));
@@ -311,7 +314,16 @@ bool Record::HasVoter(const Name& name) const {
   return std::find(voters.begin(), voters.end(), name) != voters.end();
 }
 
-Document Encode(const Record& record, int64_t unix_ms, int64_t acquire_unix_ms) {
+StateText EncodeState(const Record& record) {
+  StateText out;
+  out.json = DumpJson(StateJson(record));
+  // Summed over what a reader will parse, not over what was meant (a byte that is not UTF-8 is replaced on
+  // the way).
+  out.sum = StateSum(Json::parse(out.json, nullptr, /*allow_exceptions=*/false));
+  return out;
+}
+
+Document Encode(const Record& record, const StateText& state, int64_t unix_ms, int64_t acquire_unix_ms) {
   Document out;
   const OrderedJson leader = {
       {"holderIdentity", record.holder},
@@ -322,15 +334,15 @@ Document Encode(const Record& record, int64_t unix_ms, int64_t acquire_unix_ms) 
       {"leaderTransitions", record.epoch}};
   out.leader = DumpJson(leader);
   out.renewal = absl::StrCat(record.renewal);
-  OrderedJson state = StateJson(record);
-  // Summed over what a reader will parse, not over what was meant (a byte that is not UTF-8 is replaced on
-  // the way).
-  const Json read_back = Json::parse(DumpJson(state), nullptr, /*allow_exceptions=*/false);
   const Json holder_back = Json::parse(out.leader, nullptr, /*allow_exceptions=*/false);
-  state["check"] = Join(CheckOf(
-      read_back, JsonView(&holder_back, "").StringOr("holderIdentity", SIZE_MAX, "").value(), out.renewal));
-  out.state = DumpJson(state);
+  const std::string holder = JsonView(&holder_back, "").StringOr("holderIdentity", SIZE_MAX, "").value();
+  out.state = absl::StrCat(absl::string_view(state.json).substr(0, state.json.size() - 1), ",\"check\":\"",
+                           Join(CheckOf(state.sum, holder, out.renewal)), "\"}");
   return out;
+}
+
+Document Encode(const Record& record, int64_t unix_ms, int64_t acquire_unix_ms) {
+  return Encode(record, EncodeState(record), unix_ms, acquire_unix_ms);
 }
 
 Decoded Decode(const Document& document) {

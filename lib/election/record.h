@@ -133,6 +133,15 @@ inline constexpr size_t kMaxDocumentBytes = 256 * 1024;
 // `acquire_unix_ms`).
 Document Encode(const Record& record, int64_t unix_ms, int64_t acquire_unix_ms);
 
+// What of a document is the same in each renewal, so that whoever renews encodes it once.
+struct StateText {
+  std::string json;  // without the check
+  uint64_t sum = 0;
+};
+StateText EncodeState(const Record& record);
+// `state` is of `record`, or of one that differs in its renewal alone.
+Document Encode(const Record& record, const StateText& state, int64_t unix_ms, int64_t acquire_unix_ms);
+
 struct Decoded {
   std::optional<Record> record;  // absent: unreadable
   int64_t acquire_unix_ms = 0;

@@ -142,6 +142,30 @@ TEST(Record, HistoryIsDatedByWhoWritesIt) {
   EXPECT_EQ(filled[1].unix_ms, 9000);
 }
 
+// Whoever renews encodes the state once; what is written is what would be without that.
+TEST(Record, ARenewalIsEncodedLikeAnyOtherWrite) {
+  HistoryDates dates;
+  Record r = Small();
+  const auto written = [&dates](const Record& record) {
+    const Document d = dates.Encoded(record, kRenewed);
+    HistoryDates fresh;
+    fresh.Read(record, kRenewed);  // the date of this reign, as `dates` has kept it
+    EXPECT_EQ(d, fresh.Encoded(record, kRenewed));
+    const Decoded back = Decode(d);
+    EXPECT_TRUE(back.record.has_value()) << back.problem;
+    return back.record.value_or(Record());
+  };
+  EXPECT_EQ(written(r), r);
+  ++r.renewal;
+  EXPECT_EQ(written(r), r);
+  r.voters = {"b", "c"};
+  ++r.renewal;
+  EXPECT_EQ(written(r), r);
+  r.holder = "b_uid-2_n1";  // the check covers it, the state does not
+  r.history.back().reason = "x\xff";  // not UTF-8: replaced on the way
+  EXPECT_EQ(written(r).holder, r.holder);
+}
+
 TEST(Record, LongHistoryLosesItsOldest) {
   Record r = Small();
   r.history.clear();
