@@ -161,7 +161,7 @@ TEST(Record, ARenewalIsEncodedLikeAnyOtherWrite) {
   r.voters = {"b", "c"};
   ++r.renewal;
   EXPECT_EQ(written(r), r);
-  r.holder = "b_uid-2_n1";  // the check covers it, the state does not
+  r.holder = "b_uid-2_n1";            // the check covers it, the state does not
   r.history.back().reason = "x\xff";  // not UTF-8: replaced on the way
   EXPECT_EQ(written(r).holder, r.holder);
 }
