@@ -48,14 +48,14 @@ absl::Status Client::TryConnect(MonoTime deadline) {
   auto stream = Stream::Connect(options_.address, port, deadline);
   if (!stream.ok()) return Named(stream.status(), absl::StrCat(options_.address, ":", port));
   MAINSTAY_ASSIGN_OR_RETURN(
-      link_, Link::Open(*std::move(stream), {.node = options_.node, .self = options_.self}, cookie, deadline));
+      link_,
+      Link::Open(*std::move(stream), {.node = options_.node, .self = options_.self}, cookie, deadline));
   return absl::OkStatus();
 }
 
-absl::StatusOr<Term> Client::Call(absl::string_view module, absl::string_view function, std::vector<Term> arguments,
-                                  Duration deadline) {
-  const std::string who =
-      absl::StrCat(options_.node, ", ", module, ":", function, "/", arguments.size());
+absl::StatusOr<Term> Client::Call(absl::string_view module, absl::string_view function,
+                                  std::vector<Term> arguments, Duration deadline) {
+  const std::string who = absl::StrCat(options_.node, ", ", module, ":", function, "/", arguments.size());
   auto answer = TryCall(module, function, std::move(arguments), BootClock().Now() + deadline);
   if (!answer.ok()) {
     // What came so far cannot be continued, and who does not answer may be gone: a new connection finds out.
@@ -75,8 +75,8 @@ absl::StatusOr<Term> Client::TryCall(absl::string_view module, absl::string_view
   MAINSTAY_RETURN_IF_ERROR(link_->stream().WriteAll(call, deadline));
   auto answer = Await(self, deadline);
   if (!absl::IsUnavailable(answer.status())) return answer;
-  return absl::UnknownError(
-      absl::StrCat("the connection ended before the answer; it may have been done: ", answer.status().message()));
+  return absl::UnknownError(absl::StrCat("the connection ended before the answer; it may have been done: ",
+                                         answer.status().message()));
 }
 
 absl::StatusOr<Term> Client::Await(const Term& self, MonoTime deadline) {

@@ -4,18 +4,19 @@
 //   MAINSTAY_RETURN_IF_ERROR(client.Connect(3s));
 //   MAINSTAY_ASSIGN_OR_RETURN(Term alarms, client.Call("rabbit_alarm", "get_alarms", {}, 3s));
 //
-// Whoever gets an error of the connection finds it closed and connects anew, with a pause that grows (Backoff).
-// Between calls KeepAlive must run at least every 15 s: a node drops who does not answer its ticks for 60.
+// Whoever gets an error of the connection finds it closed and connects anew, with a pause that grows
+// (Backoff). Between calls KeepAlive must run at least every 15 s: a node drops who does not answer its ticks
+// for 60.
 //
-// Thread rules: one thread at a time; a call blocks up to its deadline and 10 ms, never longer, whatever the node
-// does. Errors name the node, the call and what to do. What they say about the call:
-//   kUnavailable        not connected, refused, closed before it was sent, or the node it concerns is down: not done
-//   kUnauthenticated, kPermissionDenied, kAlreadyExists, kFailedPrecondition   of the handshake (link.h)
-//   kDeadlineExceeded, kUnknown   no answer in time, or the connection ended first: it may have been done
-//   kUnimplemented      that version has no such function
-//   kFailedPrecondition what answers is not running there (RabbitMQ is stopped or not yet up)
-//   kResourceExhausted, kDataLoss, kOutOfRange   an answer that is too large or that cannot be read
-//   kInternal           the function failed; the text is Erlang's reason
+// Thread rules: one thread at a time; a call blocks up to its deadline and 10 ms, never longer, whatever the
+// node does. Errors name the node, the call and what to do. What they say about the call:
+//   kUnavailable        not connected, refused, closed before it was sent, or the node it concerns is down:
+//   not done kUnauthenticated, kPermissionDenied, kAlreadyExists, kFailedPrecondition   of the handshake
+//   (link.h) kDeadlineExceeded, kUnknown   no answer in time, or the connection ended first: it may have been
+//   done kUnimplemented      that version has no such function kFailedPrecondition what answers is not
+//   running there (RabbitMQ is stopped or not yet up) kResourceExhausted, kDataLoss, kOutOfRange   an answer
+//   that is too large or that cannot be read kInternal           the function failed; the text is Erlang's
+//   reason
 #ifndef MAINSTAY_LIB_ERLANG_CLIENT_H_
 #define MAINSTAY_LIB_ERLANG_CLIENT_H_
 
@@ -40,7 +41,7 @@ struct ClientOptions {
   std::string address = "127.0.0.1";  // numeric
   uint16_t port = 0;                  // of the node's distribution; 0: epmd is asked
   uint16_t epmd_port = kEpmdPort;
-  std::string cookie_file;            // read at each Connect: cookies are rotated
+  std::string cookie_file;              // read at each Connect: cookies are rotated
   size_t max_answer = size_t{8} << 20;  // bytes
 };
 
@@ -62,8 +63,8 @@ class Client : public Caller {
 
  private:
   absl::Status TryConnect(MonoTime deadline);
-  absl::StatusOr<Term> TryCall(absl::string_view module, absl::string_view function, std::vector<Term> arguments,
-                               MonoTime deadline);
+  absl::StatusOr<Term> TryCall(absl::string_view module, absl::string_view function,
+                               std::vector<Term> arguments, MonoTime deadline);
   absl::StatusOr<Term> Await(const Term& self, MonoTime deadline);
   absl::StatusOr<std::string> ReadFrame(MonoTime deadline);
   // Takes what lies there already.

@@ -139,7 +139,8 @@ class Reader {
     }
     const uint64_t most = negative != 0 ? uint64_t{1} << 63 : INT64_MAX;
     if (!fits || magnitude > most)
-      return absl::OutOfRangeError(absl::StrCat("an integer of ", size, " bytes at byte ", at, " of the answer"));
+      return absl::OutOfRangeError(
+          absl::StrCat("an integer of ", size, " bytes at byte ", at, " of the answer"));
     return Term::Integer(static_cast<int64_t>(negative != 0 ? ~magnitude + 1 : magnitude));
   }
 
@@ -172,12 +173,14 @@ class Reader {
     return tag == kBinary ? Term::Binary(b) : Term::String(b);
   }
 
-  // Each term has a byte at least, so a count beyond what is left is known to be wrong before memory is taken.
+  // Each term has a byte at least, so a count beyond what is left is known to be wrong before memory is
+  // taken.
   absl::StatusOr<std::vector<Term>> ReadMany(size_t count, int depth) {
     if (count > bytes_.size() - at_)
       return absl::DataLossError(absl::StrCat("the answer is cut at byte ", bytes_.size()));
     std::vector<Term> out;
-    out.reserve(std::min(count, size_t{64}));  // not `count`: lists in lists could claim the memory of all of them
+    out.reserve(
+        std::min(count, size_t{64}));  // not `count`: lists in lists could claim the memory of all of them
     for (size_t i = 0; i < count; ++i) {
       MAINSTAY_ASSIGN_OR_RETURN(Term item, Read(depth + 1));
       out.push_back(std::move(item));
@@ -241,7 +244,8 @@ class Reader {
       }
       case kNewFun: {
         MAINSTAY_ASSIGN_OR_RETURN(const uint32_t size, Number(4));
-        if (size < 4) return absl::DataLossError(absl::StrCat("a function of ", size, " bytes at byte ", at_));
+        if (size < 4)
+          return absl::DataLossError(absl::StrCat("a function of ", size, " bytes at byte ", at_));
         return Take(size - 4).status();  // the size counts itself
       }
       case kExport:

@@ -1,7 +1,7 @@
 // Where a node listens, asked of epmd (the port mapper of Erlang), which is told by each node when it starts.
 //
-// Thread rules: thread-safe. Errors: kUnavailable (no epmd there), kNotFound (it knows no such node: it is not
-// started, or not yet), kDeadlineExceeded, kDataLoss (what answers is no epmd); each says whom it asked.
+// Thread rules: thread-safe. Errors: kUnavailable (no epmd there), kNotFound (it knows no such node: it is
+// not started, or not yet), kDeadlineExceeded, kDataLoss (what answers is no epmd); each says whom it asked.
 #ifndef MAINSTAY_LIB_ERLANG_EPMD_H_
 #define MAINSTAY_LIB_ERLANG_EPMD_H_
 

@@ -15,7 +15,7 @@
 namespace mainstay::erlang {
 namespace {
 
-constexpr size_t kSeen = 1024;     // bytes of the handshake kept for its errors
+constexpr size_t kSeen = 1024;    // bytes of the handshake kept for its errors
 constexpr size_t kMaxName = 255;  // bytes of a node's name: it is an atom
 
 // What libei's callbacks work on.
@@ -51,7 +51,8 @@ int OnWrite(void* context, const char* data, ssize_t* size, unsigned /*ms*/) {
 int OnRead(void* context, char* buffer, ssize_t* size, unsigned /*ms*/) {
   auto* wire = static_cast<Wire*>(context);
   // A node that sends byte after byte must not stretch the handshake.
-  if (BootClock().Now() >= wire->deadline) return Note(wire, absl::DeadlineExceededError("no answer in time"));
+  if (BootClock().Now() >= wire->deadline)
+    return Note(wire, absl::DeadlineExceededError("no answer in time"));
   const auto n = wire->stream.ReadSome(buffer, static_cast<size_t>(*size), wire->deadline);
   if (!n.ok()) return Note(wire, n.status());
   if (wire->seen.size() < kSeen) wire->seen.append(buffer, std::min(*n, kSeen - wire->seen.size()));
@@ -98,17 +99,18 @@ absl::Status CheckName(const std::string& name) {
 absl::Status Refused(const Wire& wire, const LinkNames& names) {
   const HandshakeSeen seen = ParseHandshake(wire.seen);
   if (seen.status == "nok" || seen.status == "alive")
-    return absl::AlreadyExistsError(
-        absl::StrCat("a node named ", names.self, " is connected there already; it answered \"", seen.status, "\""));
+    return absl::AlreadyExistsError(absl::StrCat(
+        "a node named ", names.self, " is connected there already; it answered \"", seen.status, "\""));
   if (!seen.status.empty() && seen.status != "ok" && seen.status != "ok_simultaneous")
-    return absl::PermissionDeniedError(absl::StrCat("it does not let ", names.self, " in: \"", seen.status, "\""));
+    return absl::PermissionDeniedError(
+        absl::StrCat("it does not let ", names.self, " in: \"", seen.status, "\""));
   if (absl::IsDeadlineExceeded(wire.failed))
     return absl::DeadlineExceededError("it accepts connections but does not answer the handshake");
   if (!seen.name.empty())
-    return absl::UnauthenticatedError(
-        absl::StrCat(seen.name, " ended the handshake when it saw what the cookie makes: the cookie is not its own"));
-  return absl::UnavailableError(absl::StrCat("the handshake ended early",
-                                             wire.failed.ok() ? "" : ": ", wire.failed.message()));
+    return absl::UnauthenticatedError(absl::StrCat(
+        seen.name, " ended the handshake when it saw what the cookie makes: the cookie is not its own"));
+  return absl::UnavailableError(
+      absl::StrCat("the handshake ended early", wire.failed.ok() ? "" : ": ", wire.failed.message()));
 }
 
 }  // namespace
@@ -126,8 +128,8 @@ Link::~Link() {
 
 Stream& Link::stream() { return impl_->wire.stream; }
 
-absl::StatusOr<std::unique_ptr<Link>> Link::Open(Stream stream, const LinkNames& names, const std::string& cookie,
-                                                 MonoTime deadline) {
+absl::StatusOr<std::unique_ptr<Link>> Link::Open(Stream stream, const LinkNames& names,
+                                                 const std::string& cookie, MonoTime deadline) {
   static std::once_flag once;
   std::call_once(once, [] { ei_init(); });
   MAINSTAY_RETURN_IF_ERROR(CheckName(names.node));

@@ -1,11 +1,12 @@
-// One authenticated connection to an Erlang node, as a hidden node of our own: libei's handshake over a Stream.
+// One authenticated connection to an Erlang node, as a hidden node of our own: libei's handshake over a
+// Stream.
 //
-// Hidden: the node's peers are not told of us, and it counts us nowhere. Other than libei's own connections this
-// one has a deadline for the whole handshake, takes the peer's address as given (no look-up), checks which
-// node answered and says why one refused. Thread rules: one thread at a time. Errors: kUnavailable (closed in
-// the handshake), kDeadlineExceeded, kUnauthenticated (the cookie is not the node's), kPermissionDenied (the
-// node does not let us in), kAlreadyExists (a node of our name is connected there), kFailedPrecondition
-// (another node answers there), kInvalidArgument (a name that cannot be one).
+// Hidden: the node's peers are not told of us, and it counts us nowhere. Other than libei's own connections
+// this one has a deadline for the whole handshake, takes the peer's address as given (no look-up), checks
+// which node answered and says why one refused. Thread rules: one thread at a time. Errors: kUnavailable
+// (closed in the handshake), kDeadlineExceeded, kUnauthenticated (the cookie is not the node's),
+// kPermissionDenied (the node does not let us in), kAlreadyExists (a node of our name is connected there),
+// kFailedPrecondition (another node answers there), kInvalidArgument (a name that cannot be one).
 #ifndef MAINSTAY_LIB_ERLANG_LINK_H_
 #define MAINSTAY_LIB_ERLANG_LINK_H_
 

@@ -46,8 +46,7 @@ absl::Status FromReason(const Term& reason) {
 
 std::string EncodeCall(const Term& self, absl::string_view module, absl::string_view function,
                        std::vector<Term> arguments) {
-  const Term control =
-      Term::Tuple({Term::Integer(kRegSend), self, Term::Atom(""), Term::Atom("rex")});
+  const Term control = Term::Tuple({Term::Integer(kRegSend), self, Term::Atom(""), Term::Atom("rex")});
   const Term call = Term::Tuple({Term::Atom("call"), Term::Atom(module), Term::Atom(function),
                                  Term::List(std::move(arguments)), Term::Atom("user")});
   std::string body(1, kPassThrough);
@@ -92,11 +91,13 @@ std::string EpmdQuestion(absl::string_view alive) {
 }
 
 absl::StatusOr<uint16_t> ParseEpmdAnswer(absl::string_view bytes) {
-  if (bytes.size() < 2 || bytes[0] != kPort2Response) return absl::DataLossError("what answers there is no epmd");
-  if (bytes[1] != 0) return absl::NotFoundError("it knows no node of that name: it is not started, or not yet");
+  if (bytes.size() < 2 || bytes[0] != kPort2Response)
+    return absl::DataLossError("what answers there is no epmd");
+  if (bytes[1] != 0)
+    return absl::NotFoundError("it knows no node of that name: it is not started, or not yet");
   if (bytes.size() < 4) return absl::DataLossError("epmd's answer is cut");
-  const auto port = static_cast<uint16_t>(static_cast<unsigned char>(bytes[2]) << 8 |
-                                          static_cast<unsigned char>(bytes[3]));
+  const auto port =
+      static_cast<uint16_t>(static_cast<unsigned char>(bytes[2]) << 8 | static_cast<unsigned char>(bytes[3]));
   if (port == 0) return absl::DataLossError("epmd answers port 0");
   return port;
 }
@@ -104,8 +105,8 @@ absl::StatusOr<uint16_t> ParseEpmdAnswer(absl::string_view bytes) {
 HandshakeSeen ParseHandshake(absl::string_view bytes) {
   HandshakeSeen out;
   while (bytes.size() >= 2) {
-    const size_t size = static_cast<size_t>(static_cast<unsigned char>(bytes[0])) << 8 |
-                        static_cast<unsigned char>(bytes[1]);
+    const size_t size =
+        static_cast<size_t>(static_cast<unsigned char>(bytes[0])) << 8 | static_cast<unsigned char>(bytes[1]);
     const absl::string_view packet = bytes.substr(2, size);
     if (packet.size() < size || packet.empty()) break;
     bytes.remove_prefix(2 + size);

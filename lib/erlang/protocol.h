@@ -24,14 +24,15 @@ inline constexpr Duration kCallDeadline = std::chrono::seconds(3);
 class Caller {
  public:
   virtual ~Caller() = default;
-  virtual absl::StatusOr<Term> Call(absl::string_view module, absl::string_view function, std::vector<Term> arguments,
-                                    Duration deadline) = 0;
+  virtual absl::StatusOr<Term> Call(absl::string_view module, absl::string_view function,
+                                    std::vector<Term> arguments, Duration deadline) = 0;
 };
 
 // A call as it is sent, its four bytes of length included.
 std::string EncodeCall(const Term& self, absl::string_view module, absl::string_view function,
                        std::vector<Term> arguments);
-// What a call of `self` is answered by, out of a message as it came, without its length; nothing: it is another one.
+// What a call of `self` is answered by, out of a message as it came, without its length; nothing: it is
+// another one.
 absl::StatusOr<std::optional<Term>> DecodeMessage(absl::string_view frame, const Term& self);
 // What the answer means: the value, or why there is none.
 absl::StatusOr<Term> ToResult(Term answer);
@@ -40,8 +41,8 @@ absl::StatusOr<Term> ToResult(Term answer);
 std::string EpmdQuestion(absl::string_view alive);
 absl::StatusOr<uint16_t> ParseEpmdAnswer(absl::string_view bytes);
 
-// What the node said during a handshake, for its errors: the status ("ok", "nok", "alive", ...; "" when it said
-// none) and its name ("" when it did not get that far). `bytes` are those it sent, possibly cut.
+// What the node said during a handshake, for its errors: the status ("ok", "nok", "alive", ...; "" when it
+// said none) and its name ("" when it did not get that far). `bytes` are those it sent, possibly cut.
 struct HandshakeSeen {
   std::string status;
   std::string name;

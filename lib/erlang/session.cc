@@ -6,7 +6,8 @@ namespace mainstay::erlang {
 
 absl::Status Session::EnsureConnected(Duration deadline) {
   if (client_.connected()) {
-    // A node that was restarted since the last call closed the connection: found here, where nothing is lost yet.
+    // A node that was restarted since the last call closed the connection: found here, where nothing is lost
+    // yet.
     if (client_.KeepAlive().ok()) return absl::OkStatus();
   }
   if (!backoff_.Due(BootClock().Now())) return last_;

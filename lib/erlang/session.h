@@ -1,7 +1,7 @@
 // A Client that connects by itself when a call needs it, with a growing pause after what failed.
 //
-// Thread rules and errors as Client; within the pause a call fails at once with the error of the last attempt.
-// A call's deadline covers the connecting.
+// Thread rules and errors as Client; within the pause a call fails at once with the error of the last
+// attempt. A call's deadline covers the connecting.
 #ifndef MAINSTAY_LIB_ERLANG_SESSION_H_
 #define MAINSTAY_LIB_ERLANG_SESSION_H_
 

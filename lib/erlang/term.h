@@ -1,7 +1,7 @@
 // A value of Erlang: what a node answers, and the arguments of a call to it.
 //
-// Immutable once made. Made of bytes by Decode (lib/erlang/codec.h), or by the functions below. What cannot be
-// looked into here (pids, references, functions, ports, bit strings, improper lists) is an opaque term: it
+// Immutable once made. Made of bytes by Decode (lib/erlang/codec.h), or by the functions below. What cannot
+// be looked into here (pids, references, functions, ports, bit strings, improper lists) is an opaque term: it
 // prints, compares by its bytes and is encoded as it came.
 //
 // Thread rules: plain values. Errors: none; reading as another kind yields "nothing" (empty text, no items).
@@ -34,7 +34,9 @@ class Term {
   static Term Opaque(absl::string_view encoded);  // without the version byte
 
   Kind kind() const { return kind_; }
-  bool IsAtom(absl::string_view name) const { return kind_ == Kind::kAtom && absl::string_view(text_) == name; }
+  bool IsAtom(absl::string_view name) const {
+    return kind_ == Kind::kAtom && absl::string_view(text_) == name;
+  }
   bool IsAtom() const { return kind_ == Kind::kAtom; }
   bool IsList() const { return kind_ == Kind::kList; }
   // A tuple of `size` terms; with a tag: the first of them is that atom.

@@ -11,7 +11,8 @@ namespace {
 
 using erlang::Term;
 
-// How long the members that are asked about their replicas may take: a frozen one must leave time for the answer.
+// How long the members that are asked about their replicas may take: a frozen one must leave time for the
+// answer.
 constexpr int64_t kReplicaStatesMs = 1500;
 constexpr int64_t kMemberMs = 2500;  // one replica added or taken away, as the node waits for it
 
@@ -29,7 +30,8 @@ std::vector<Term> NodeArguments(const std::vector<std::string>& nodes) {
 absl::Status NoForceBoot(const Traits& traits) {
   return absl::UnimplementedError(absl::StrCat(
       "RabbitMQ ", traits.major, ".", traits.minor,
-      " keeps its metadata in Khepri: a node needs a majority of its peers, whoever stopped last; with the majority lost for ever, "
+      " keeps its metadata in Khepri: a node needs a majority of its peers, whoever stopped last; with the "
+      "majority lost for ever, "
       "`rabbitmqctl force_standalone_khepri_boot` on one that is left makes it a cluster of its own"));
 }
 
@@ -44,7 +46,8 @@ class Control::Budget {
   const MonoTime end_;
 };
 
-absl::StatusOr<Term> Control::Ask(const Budget& budget, const Function& function, std::vector<Term> arguments) {
+absl::StatusOr<Term> Control::Ask(const Budget& budget, const Function& function,
+                                  std::vector<Term> arguments) {
   return caller_.Call(function.module, function.name, std::move(arguments), budget.left());
 }
 
@@ -129,16 +132,18 @@ absl::StatusOr<std::vector<std::string>> Control::NodesAtShutdown() {
   const Budget budget;
   MAINSTAY_ASSIGN_OR_RETURN(const Traits traits, AskTraits(budget));
   if (!traits.cluster_status.exists())
-    return absl::UnimplementedError(absl::StrCat("RabbitMQ ", traits.major, ".", traits.minor,
-                                                 " keeps no such list: the order of starts does not matter there"));
+    return absl::UnimplementedError(
+        absl::StrCat("RabbitMQ ", traits.major, ".", traits.minor,
+                     " keeps no such list: the order of starts does not matter there"));
   MAINSTAY_ASSIGN_OR_RETURN(const Term files, Ask(budget, traits.cluster_status));
   MAINSTAY_ASSIGN_OR_RETURN(ClusterFiles parsed, ParseClusterFiles(files));
   return std::move(parsed.running_at_shutdown);
 }
 
 absl::StatusOr<bool> Control::IsDraining(const Budget& budget) {
-  MAINSTAY_ASSIGN_OR_RETURN(const Term answer, Ask(budget, {"rabbit_maintenance", "is_being_drained_local_read"},
-                                                   {Term::Atom(node_)}));
+  MAINSTAY_ASSIGN_OR_RETURN(
+      const Term answer,
+      Ask(budget, {"rabbit_maintenance", "is_being_drained_local_read"}, {Term::Atom(node_)}));
   return ParseBoolean(answer);
 }
 
@@ -153,7 +158,8 @@ absl::StatusOr<std::vector<CriticalQueue>> Control::QuorumCritical() {
 
 absl::StatusOr<std::vector<QuorumQueue>> Control::QuorumQueues() {
   const Budget budget;
-  MAINSTAY_ASSIGN_OR_RETURN(const Term records, Ask(budget, {"rabbit_amqqueue", "list_by_type"}, {Term::Atom("quorum")}));
+  MAINSTAY_ASSIGN_OR_RETURN(const Term records,
+                            Ask(budget, {"rabbit_amqqueue", "list_by_type"}, {Term::Atom("quorum")}));
   MAINSTAY_ASSIGN_OR_RETURN(std::vector<QuorumQueue> queues, ParseQueueRecords(records));
   std::vector<std::string> nodes;
   for (const QuorumQueue& q : queues) nodes.insert(nodes.end(), q.members.begin(), q.members.end());
@@ -164,8 +170,8 @@ absl::StatusOr<std::vector<QuorumQueue>> Control::QuorumQueues() {
   MAINSTAY_ASSIGN_OR_RETURN(
       const Term answers,
       Ask(budget, {"erpc", "multicall"},
-          {Term::List(NodeArguments(nodes)), Term::Atom("rabbit_quorum_queue"), Term::Atom("all_replica_states"), Term::List({}),
-           Term::Integer(kReplicaStatesMs)}));
+          {Term::List(NodeArguments(nodes)), Term::Atom("rabbit_quorum_queue"),
+           Term::Atom("all_replica_states"), Term::List({}), Term::Integer(kReplicaStatesMs)}));
   MAINSTAY_RETURN_IF_ERROR(AddReplicaStates(nodes, answers, &queues));
   return queues;
 }
@@ -180,7 +186,8 @@ absl::Status Control::SetDraining(bool drain) {
   const Budget budget;
   const auto answer = Ask(budget, {"rabbit_maintenance", drain ? "drain" : "revive"});
   const absl::Status done = answer.ok() ? ParseDone(*answer) : answer.status();
-  if (done.ok() || absl::IsDeadlineExceeded(done) || absl::IsUnknown(done) || absl::IsUnavailable(done)) return done;
+  if (done.ok() || absl::IsDeadlineExceeded(done) || absl::IsUnknown(done) || absl::IsUnavailable(done))
+    return done;
   const auto draining = IsDraining(budget);
   return draining.ok() && *draining == drain ? absl::OkStatus() : done;
 }
@@ -188,17 +195,20 @@ absl::Status Control::SetDraining(bool drain) {
 absl::Status Control::Drain() { return In(SetDraining(true), "draining"); }
 absl::Status Control::Revive() { return In(SetDraining(false), "reviving"); }
 
-absl::Status Control::AddMember(const std::string& vhost, const std::string& queue, const std::string& on_node) {
+absl::Status Control::AddMember(const std::string& vhost, const std::string& queue,
+                                const std::string& on_node) {
   const Budget budget;
   MAINSTAY_ASSIGN_OR_RETURN(const Traits traits, AskTraits(budget));
   std::vector<Term> arguments = {Term::Binary(vhost), Term::Binary(queue), Term::Atom(on_node)};
   if (traits.add_member_promotable) arguments.push_back(Term::Atom("promotable"));
   arguments.push_back(Term::Integer(kMemberMs));
-  MAINSTAY_ASSIGN_OR_RETURN(const Term answer, Ask(budget, {"rabbit_quorum_queue", "add_member"}, std::move(arguments)));
+  MAINSTAY_ASSIGN_OR_RETURN(const Term answer,
+                            Ask(budget, {"rabbit_quorum_queue", "add_member"}, std::move(arguments)));
   return In(ParseDone(answer), absl::StrCat("a replica of ", queue, " on ", on_node));
 }
 
-absl::Status Control::DeleteMember(const std::string& vhost, const std::string& queue, const std::string& on_node) {
+absl::Status Control::DeleteMember(const std::string& vhost, const std::string& queue,
+                                   const std::string& on_node) {
   MAINSTAY_ASSIGN_OR_RETURN(const Term answer,
                             Ask(Budget(), {"rabbit_quorum_queue", "delete_member"},
                                 {Term::Binary(vhost), Term::Binary(queue), Term::Atom(on_node)}));
@@ -206,9 +216,9 @@ absl::Status Control::DeleteMember(const std::string& vhost, const std::string& 
 }
 
 absl::StatusOr<std::vector<MemberChange>> Control::Grow(const std::string& on_node) {
-  MAINSTAY_ASSIGN_OR_RETURN(const Term answer,
-                            Ask(Budget(), {"rabbit_quorum_queue", "grow"},
-                                {Term::Atom(on_node), Term::String(".*"), Term::String(".*"), Term::Atom("all")}));
+  MAINSTAY_ASSIGN_OR_RETURN(const Term answer, Ask(Budget(), {"rabbit_quorum_queue", "grow"},
+                                                   {Term::Atom(on_node), Term::String(".*"),
+                                                    Term::String(".*"), Term::Atom("all")}));
   return ParseMemberChanges(answer);
 }
 
@@ -219,8 +229,9 @@ absl::StatusOr<std::vector<MemberChange>> Control::Shrink(const std::string& on_
 }
 
 absl::Status Control::Rebalance() {
-  MAINSTAY_ASSIGN_OR_RETURN(const Term answer, Ask(Budget(), {"rabbit_amqqueue", "rebalance"},
-                                                   {Term::Atom("all"), Term::String(".*"), Term::String(".*")}));
+  MAINSTAY_ASSIGN_OR_RETURN(const Term answer,
+                            Ask(Budget(), {"rabbit_amqqueue", "rebalance"},
+                                {Term::Atom("all"), Term::String(".*"), Term::String(".*")}));
   const absl::Status done = ParseDone(answer);
   if (absl::StrContains(done.message(), "rebalance_in_progress"))
     return absl::AbortedError("a rebalance is under way; ask again when it is over");
@@ -235,8 +246,8 @@ absl::Status Control::Forget(const std::string& dead_node) {
   MAINSTAY_ASSIGN_OR_RETURN(const std::vector<std::string> running, AskNodes(budget, traits.running_members));
   if (std::find(running.begin(), running.end(), dead_node) != running.end())
     return absl::FailedPreconditionError(absl::StrCat(dead_node, " runs: stop it before it is forgotten"));
-  // Replicas first: a queue that still counts a member that is no more has a quorum that is harder to reach, and after the node
-  // is forgotten nobody remembers why. (rabbitmqctl does it in this order from 4.2 on.)
+  // Replicas first: a queue that still counts a member that is no more has a quorum that is harder to reach,
+  // and after the node is forgotten nobody remembers why. (rabbitmqctl does it in this order from 4.2 on.)
   MAINSTAY_ASSIGN_OR_RETURN(const Term shrunk,
                             Ask(budget, {"rabbit_quorum_queue", "shrink_all"}, {Term::Atom(dead_node)}));
   MAINSTAY_ASSIGN_OR_RETURN(const std::vector<MemberChange> changes, ParseMemberChanges(shrunk));
@@ -247,7 +258,8 @@ absl::Status Control::Forget(const std::string& dead_node) {
   if (traits.forget_streams.exists()) {
     MAINSTAY_RETURN_IF_ERROR(Ask(budget, traits.forget_streams, {Term::Atom(dead_node)}).status());
   }
-  MAINSTAY_ASSIGN_OR_RETURN(const Term answer, Ask(budget, traits.forget, {Term::Atom(dead_node), Term::Atom("false")}));
+  MAINSTAY_ASSIGN_OR_RETURN(const Term answer,
+                            Ask(budget, traits.forget, {Term::Atom(dead_node), Term::Atom("false")}));
   const absl::Status done = ParseDone(answer);
   if (absl::StrContains(done.message(), "not_a_cluster_node")) return absl::OkStatus();
   return In(done, absl::StrCat("forgetting ", dead_node));

@@ -1,11 +1,13 @@
-// RabbitMQ asked and steered by Erlang's distribution: what rabbitmqctl does, without starting an Erlang for it.
+// RabbitMQ asked and steered by Erlang's distribution: what rabbitmqctl does, without starting an Erlang for
+// it.
 //
-// Each function answers within kCallDeadline (3 s) in all, however many calls it makes, or says that it does not know:
-// kDeadlineExceeded or kUnknown. What changes something may then have been done, or still be under way in the node: ask
-// (Members, Draining, QuorumQueues) before it is repeated. All of them may be repeated: what is done already is ok.
+// Each function answers within kCallDeadline (3 s) in all, however many calls it makes, or says that it does
+// not know: kDeadlineExceeded or kUnknown. What changes something may then have been done, or still be under
+// way in the node: ask (Members, Draining, QuorumQueues) before it is repeated. All of them may be repeated:
+// what is done already is ok.
 //
-// Thread rules: one thread at a time; it blocks. Errors: those of lib/erlang/client.h (kUnimplemented: that version has no
-// such thing, and what to do instead) and kDataLoss (an answer of a shape that is not known).
+// Thread rules: one thread at a time; it blocks. Errors: those of lib/erlang/client.h (kUnimplemented: that
+// version has no such thing, and what to do instead) and kDataLoss (an answer of a shape that is not known).
 #ifndef MAINSTAY_LIB_ENGINE_RABBITMQ_CONTROL_H_
 #define MAINSTAY_LIB_ENGINE_RABBITMQ_CONTROL_H_
 
@@ -25,8 +27,9 @@ namespace mainstay::engine::rabbitmq {
 struct Check {
   BootState boot = BootState::kStopped;
   // Known once RabbitMQ runs; empty before.
-  std::vector<Alarm> alarms;            // of the whole cluster
-  std::vector<std::string> partitions;  // nodes that this one was cut off from, until it is restarted (Mnesia)
+  std::vector<Alarm> alarms;  // of the whole cluster
+  std::vector<std::string>
+      partitions;  // nodes that this one was cut off from, until it is restarted (Mnesia)
 };
 
 struct ClusterMembers {
@@ -60,11 +63,13 @@ class Control {
   absl::StatusOr<std::vector<FeatureFlag>> FeatureFlags();
 
   // ---- changing ----
-  absl::Status Drain();   // closes listeners and clients, moves leaders away: only this connection speaks afterwards
+  absl::Status
+  Drain();  // closes listeners and clients, moves leaders away: only this connection speaks afterwards
   absl::Status Revive();
   absl::Status AddMember(const std::string& vhost, const std::string& queue, const std::string& on_node);
   absl::Status DeleteMember(const std::string& vhost, const std::string& queue, const std::string& on_node);
-  absl::StatusOr<std::vector<MemberChange>> Grow(const std::string& on_node);    // every queue without a replica there
+  absl::StatusOr<std::vector<MemberChange>> Grow(
+      const std::string& on_node);  // every queue without a replica there
   absl::StatusOr<std::vector<MemberChange>> Shrink(const std::string& on_node);  // every queue with one
   absl::Status Rebalance();
   // Takes a node that is down, and never returns, out of the cluster: its replicas first, then itself.
@@ -74,7 +79,8 @@ class Control {
 
  private:
   class Budget;  // one deadline for all calls of one function
-  absl::StatusOr<erlang::Term> Ask(const Budget& budget, const Function& function, std::vector<erlang::Term> arguments = {});
+  absl::StatusOr<erlang::Term> Ask(const Budget& budget, const Function& function,
+                                   std::vector<erlang::Term> arguments = {});
   // Asked each time: the node may have been restarted as another version behind the caller's connection.
   absl::StatusOr<Traits> AskTraits(const Budget& budget);
   absl::StatusOr<std::vector<std::string>> AskNodes(const Budget& budget, const Function& function,

@@ -25,7 +25,8 @@ struct QueueName {
 
 // {resource, <<"/">>, queue, <<"orders">>}
 std::optional<QueueName> ParseQueueName(const Term& term) {
-  if (!term.IsTuple(4, "resource") || term.items()[1].kind() != Kind::kBinary || term.items()[3].kind() != Kind::kBinary)
+  if (!term.IsTuple(4, "resource") || term.items()[1].kind() != Kind::kBinary ||
+      term.items()[3].kind() != Kind::kBinary)
     return std::nullopt;
   return QueueName{term.items()[1].text(), term.items()[3].text()};
 }
@@ -44,7 +45,8 @@ absl::StatusOr<std::vector<std::string>> ParseQueueNodes(const Term& nodes) {
 }
 
 absl::StatusOr<QuorumQueue> ParseQueueRecord(const Term& term) {
-  if (term.kind() != Kind::kTuple || term.items().size() < kLeastRecord || !term.items()[0].IsAtom("amqqueue"))
+  if (term.kind() != Kind::kTuple || term.items().size() < kLeastRecord ||
+      !term.items()[0].IsAtom("amqqueue"))
     return Unexpected("queue", term);
   const auto name = ParseQueueName(term.items()[kRecordName]);
   const Term& pid = term.items()[kRecordPid];
@@ -66,9 +68,11 @@ using States = std::map<std::string, std::string>;
 
 absl::StatusOr<std::optional<States>> ParseStates(const Term& answer) {
   if (!answer.IsTuple(2)) return Unexpected("answer of a node", answer);
-  if (!answer.items()[0].IsAtom("ok")) return std::optional<States>();  // error, exit, throw: it is down or hangs
+  if (!answer.items()[0].IsAtom("ok"))
+    return std::optional<States>();       // error, exit, throw: it is down or hangs
   const Term& value = answer.items()[1];  // {Node, #{RaftName => State}}
-  if (!value.IsTuple(2) || value.items()[1].kind() != Kind::kMap) return Unexpected("states of replicas", value);
+  if (!value.IsTuple(2) || value.items()[1].kind() != Kind::kMap)
+    return Unexpected("states of replicas", value);
   States out;
   const std::vector<Term>& items = value.items()[1].items();
   for (size_t i = 0; i + 1 < items.size(); i += 2) {
@@ -97,8 +101,8 @@ const char* BootStateName(BootState state) {
 }
 
 absl::StatusOr<BootState> ParseBootState(const Term& term) {
-  for (const BootState s : {BootState::kStopped, BootState::kBooting, BootState::kCoreStarted, BootState::kReady,
-                            BootState::kStopping})
+  for (const BootState s : {BootState::kStopped, BootState::kBooting, BootState::kCoreStarted,
+                            BootState::kReady, BootState::kStopping})
     if (term.IsAtom(BootStateName(s))) return s;
   return Unexpected("boot state", term);
 }
@@ -158,7 +162,8 @@ absl::StatusOr<std::vector<std::string>> ParseNodesFile(absl::string_view text) 
     const bool quoted = text.front() == '\'';
     if (quoted) text.remove_prefix(1);
     const size_t end = std::min(text.find_first_of(quoted ? "'" : ",\r\n \t"), text.size());
-    if (end == 0 || (quoted && end == text.size()) || text.substr(0, end).find_first_of("\\\"[{") != text.npos)
+    if (end == 0 || (quoted && end == text.size()) ||
+        text.substr(0, end).find_first_of("\\\"[{") != text.npos)
       return wrong;
     out.emplace_back(text.substr(0, end));
     text = absl::StripLeadingAsciiWhitespace(text.substr(end + (quoted ? 1 : 0)));
@@ -189,14 +194,16 @@ absl::StatusOr<std::vector<QuorumQueue>> ParseQueueRecords(const Term& term) {
     MAINSTAY_ASSIGN_OR_RETURN(QuorumQueue q, ParseQueueRecord(record));
     out.push_back(std::move(q));
   }
-  std::sort(out.begin(), out.end(),
-            [](const QuorumQueue& a, const QuorumQueue& b) { return std::tie(a.vhost, a.name) < std::tie(b.vhost, b.name); });
+  std::sort(out.begin(), out.end(), [](const QuorumQueue& a, const QuorumQueue& b) {
+    return std::tie(a.vhost, a.name) < std::tie(b.vhost, b.name);
+  });
   return out;
 }
 
 absl::Status AddReplicaStates(const std::vector<std::string>& nodes, const Term& answers,
                               std::vector<QuorumQueue>* queues) {
-  if (!answers.IsList() || answers.items().size() != nodes.size()) return Unexpected("answer per node", answers);
+  if (!answers.IsList() || answers.items().size() != nodes.size())
+    return Unexpected("answer per node", answers);
   std::map<std::string, std::optional<States>> states;
   for (size_t i = 0; i < nodes.size(); ++i) {
     MAINSTAY_ASSIGN_OR_RETURN(states[nodes[i]], ParseStates(answers.items()[i]));
@@ -249,7 +256,8 @@ absl::StatusOr<std::vector<FeatureFlag>> ParseFeatureFlags(const Term& term) {
 
 absl::Status ParseDone(const Term& term) {
   if (term.IsAtom("ok")) return absl::OkStatus();
-  if (term.kind() == Kind::kTuple && !term.items().empty() && term.items()[0].IsAtom("ok")) return absl::OkStatus();
+  if (term.kind() == Kind::kTuple && !term.items().empty() && term.items()[0].IsAtom("ok"))
+    return absl::OkStatus();
   if (term.IsTuple(2, "error")) return absl::FailedPreconditionError(term.items()[1].ToString());
   return Unexpected("result", term);
 }

@@ -1,7 +1,8 @@
-// What RabbitMQ answers to the calls of control.h, as plain values. Without I/O: for unit tests and the fuzzer.
+// What RabbitMQ answers to the calls of control.h, as plain values. Without I/O: for unit tests and the
+// fuzzer.
 //
-// Strict where a wrong reading could be taken for "all is well": a term of another shape than known is kDataLoss
-// with the term in it, never an empty list. Thread rules: pure functions.
+// Strict where a wrong reading could be taken for "all is well": a term of another shape than known is
+// kDataLoss with the term in it, never an empty list. Thread rules: pure functions.
 #ifndef MAINSTAY_LIB_ENGINE_RABBITMQ_PARSE_H_
 #define MAINSTAY_LIB_ENGINE_RABBITMQ_PARSE_H_
 
@@ -14,8 +15,8 @@
 
 namespace mainstay::engine::rabbitmq {
 
-// rabbit_boot_state. kStopped: the Erlang node runs, RabbitMQ in it does not (also: paused by a partition, or it waits for
-// its peers' tables, when it says kBooting).
+// rabbit_boot_state. kStopped: the Erlang node runs, RabbitMQ in it does not (also: paused by a partition, or
+// it waits for its peers' tables, when it says kBooting).
 enum class BootState { kStopped, kBooting, kCoreStarted, kReady, kStopping };
 const char* BootStateName(BootState state);
 absl::StatusOr<BootState> ParseBootState(const erlang::Term& term);
@@ -60,7 +61,8 @@ struct QuorumQueue {
 };
 // Records of queues, without who is online.
 absl::StatusOr<std::vector<QuorumQueue>> ParseQueueRecords(const erlang::Term& term);
-// The answers of `nodes` (erpc:multicall, in that order) to rabbit_quorum_queue:all_replica_states/0, into the queues.
+// The answers of `nodes` (erpc:multicall, in that order) to rabbit_quorum_queue:all_replica_states/0, into
+// the queues.
 absl::Status AddReplicaStates(const std::vector<std::string>& nodes, const erlang::Term& answers,
                               std::vector<QuorumQueue>* queues);
 

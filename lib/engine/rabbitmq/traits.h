@@ -1,5 +1,6 @@
-// What differs between the versions of RabbitMQ that Mainstay knows, in one table: which call answers what, what there
-// is at all, what metrics are called. The version is asked of the node (rabbit_misc:version/0), never guessed.
+// What differs between the versions of RabbitMQ that Mainstay knows, in one table: which call answers what,
+// what there is at all, what metrics are called. The version is asked of the node (rabbit_misc:version/0),
+// never guessed.
 //
 // Thread rules: pure functions; the table is constant. Errors: kInvalidArgument (no version),
 // kFailedPrecondition (older than what is known, with the versions that are).
@@ -38,24 +39,25 @@ struct Traits {
   int major = 0;
   int minor = 0;
   MetadataStore store = MetadataStore::kMnesia;
-  Function members;          // () -> [Node]
-  Function running_members;  // () -> [Node]
-  Function disc_members;     // (disc) -> [Node]; none: all members keep the metadata on disk
-  Function partitions;       // () -> [Node]; none: there is no such thing as a partition that stays
-  Function cluster_status;   // () -> {All, Disc, RunningAtShutdown} from the node's files
-  Function quorum_critical;  // () -> [#{<<"readable_name">> => ...}]
-  Function forget;           // (Node, false) -> ok | {error, _}
-  Function forget_streams;   // (Node) -> [_]: stream replicas of a node that is to be forgotten
-  Function force_boot;       // () -> ok, Mnesia only: the next boot waits for nobody
+  Function members;                    // () -> [Node]
+  Function running_members;            // () -> [Node]
+  Function disc_members;               // (disc) -> [Node]; none: all members keep the metadata on disk
+  Function partitions;                 // () -> [Node]; none: there is no such thing as a partition that stays
+  Function cluster_status;             // () -> {All, Disc, RunningAtShutdown} from the node's files
+  Function quorum_critical;            // () -> [#{<<"readable_name">> => ...}]
+  Function forget;                     // (Node, false) -> ok | {error, _}
+  Function forget_streams;             // (Node) -> [_]: stream replicas of a node that is to be forgotten
+  Function force_boot;                 // () -> ok, Mnesia only: the next boot waits for nobody
   bool add_member_promotable = false;  // rabbit_quorum_queue:add_member/5 takes `promotable`
-  bool unauthenticated_health = false;  // GET /api/health/checks/{is-in-service,ready-to-serve-clients}
-  bool unreachable_peers_metric = false;  // rabbitmq_unreachable_cluster_peers_count
+  bool unauthenticated_health = false;        // GET /api/health/checks/{is-in-service,ready-to-serve-clients}
+  bool unreachable_peers_metric = false;      // rabbitmq_unreachable_cluster_peers_count
   bool file_descriptor_alarm_metric = false;  // rabbitmq_alarms_file_descriptor_limit
   const char* raft_commit_index_metric = nullptr;
   const char* raft_term_metric = nullptr;
 };
 
-// Of that version's series. A newer one than the table has gets the newest row's, with *assumed (may be null) true.
+// Of that version's series. A newer one than the table has gets the newest row's, with *assumed (may be null)
+// true.
 absl::StatusOr<Traits> TraitsOf(const Version& version, bool* assumed = nullptr);
 
 }  // namespace mainstay::engine::rabbitmq

@@ -2,10 +2,12 @@
 //
 //   rabbit_control_tool NODE COOKIE_FILE ADDRESS PORT EPMD_PORT     PORT 0: epmd is asked
 //   look | members | drain | forget NODE | ...                      (see Commands below)
-//   raw MODULE FUNCTION [ATOM...]                                   the answer as Erlang prints it, and its bytes in hex
-//   sleep MS                                                        keeps the connection alive meanwhile
+//   raw MODULE FUNCTION [ATOM...]                                   the answer as Erlang prints it, and its
+//   bytes in hex sleep MS                                                        keeps the connection alive
+//   meanwhile
 //
-// Answers: {"ok":true,"value":...,"ms":1.2,"cpu_us":80} or {"ok":false,"code":"UNAVAILABLE","message":"...","ms":...}.
+// Answers: {"ok":true,"value":...,"ms":1.2,"cpu_us":80} or
+// {"ok":false,"code":"UNAVAILABLE","message":"...","ms":...}.
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -112,15 +114,22 @@ Result Sleep(erlang::Session* session, const Words& w) {
   return Json(session->connected());
 }
 
-using Commands = std::map<std::string, std::pair<size_t, std::function<Result(const Words&)>>>;  // words, what
+using Commands =
+    std::map<std::string, std::pair<size_t, std::function<Result(const Words&)>>>;  // words, what
 
 Commands MakeCommands(erlang::Session* s, Control* c) {
   return {
       {"look", {1, [=](const Words&) { return Made(c->Look()); }}},
       {"version",
-       {1, [=](const Words&) { return Of<Version>(c->GetVersion(), [](const Version& v) { return Json(v.ToString()); }); }}},
+       {1,
+        [=](const Words&) {
+          return Of<Version>(c->GetVersion(), [](const Version& v) { return Json(v.ToString()); });
+        }}},
       {"boot",
-       {1, [=](const Words&) { return Of<BootState>(c->Boot(), [](const BootState& b) { return Json(BootStateName(b)); }); }}},
+       {1,
+        [=](const Words&) {
+          return Of<BootState>(c->Boot(), [](const BootState& b) { return Json(BootStateName(b)); });
+        }}},
       {"is_running", {1, [=](const Words&) { return Plain(c->IsRunning()); }}},
       {"is_booting", {1, [=](const Words&) { return Plain(c->IsBooting()); }}},
       {"alarms", {1, [=](const Words&) { return Made(c->Alarms()); }}},
@@ -151,7 +160,8 @@ Json Run(const Commands& commands, const Words& words) {
   const MonoTime begin = BootClock().Now();
   const int64_t cpu = CpuMicros();
   Result result = absl::InvalidArgumentError("no such command, or too few words");
-  if (command != commands.end() && words.size() >= command->second.first) result = command->second.second(words);
+  if (command != commands.end() && words.size() >= command->second.first)
+    result = command->second.second(words);
   Json out = {{"ok", result.ok()},
               {"ms", static_cast<double>((BootClock().Now() - begin).count()) / 1e6},
               {"cpu_us", CpuMicros() - cpu}};

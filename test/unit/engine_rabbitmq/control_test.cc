@@ -20,8 +20,12 @@ using ::testing::IsEmpty;
 class Node : public erlang::Caller {
  public:
   explicit Node(const std::string& version) { Says("rabbit_misc:version/0", "\"" + version + "\""); }
-  void Says(const std::string& call, const std::string& answer) { answers_.insert_or_assign(call, T(answer)); }
-  void Fails(const std::string& call, absl::Status status) { answers_.insert_or_assign(call, std::move(status)); }
+  void Says(const std::string& call, const std::string& answer) {
+    answers_.insert_or_assign(call, T(answer));
+  }
+  void Fails(const std::string& call, absl::Status status) {
+    answers_.insert_or_assign(call, std::move(status));
+  }
   absl::StatusOr<erlang::Term> Call(absl::string_view module, absl::string_view function,
                                     std::vector<erlang::Term> arguments, Duration deadline) override {
     EXPECT_GT(deadline, Duration::zero());

@@ -22,7 +22,8 @@ TEST(Parse, BootStates) {
 
 TEST(Parse, Alarms) {
   EXPECT_THAT(*ParseAlarms(T("[]")), IsEmpty());
-  EXPECT_THAT(*ParseAlarms(T("[{{resource_limit,disk,'r@a'},[]},{{resource_limit,memory,'r@b'},[]},{file_descriptor_limit,[]}]")),
+  EXPECT_THAT(*ParseAlarms(T("[{{resource_limit,disk,'r@a'},[]},{{resource_limit,memory,'r@b'},[]},{file_"
+                             "descriptor_limit,[]}]")),
               ElementsAre(Alarm{"disk", "r@a"}, Alarm{"memory", "r@b"}, Alarm{"file_descriptor_limit", ""}));
   for (const char* wrong : {"ok", "[disk]", "[{{limit,disk},[]}]", "[{\"x\",[]}]", "{error,x}"})
     EXPECT_TRUE(absl::IsDataLoss(ParseAlarms(T(wrong)).status())) << wrong;
@@ -40,7 +41,8 @@ TEST(Parse, Nodes) {
 }
 
 TEST(Parse, TheFileOfNodes) {
-  EXPECT_THAT(*ParseNodesFile("[rmq1@localhost,\n 'rabbit@b-1'].\n"), ElementsAre("rabbit@b-1", "rmq1@localhost"));
+  EXPECT_THAT(*ParseNodesFile("[rmq1@localhost,\n 'rabbit@b-1'].\n"),
+              ElementsAre("rabbit@b-1", "rmq1@localhost"));
   EXPECT_THAT(*ParseNodesFile("[]."), IsEmpty());
   for (const char* wrong : {"", "[a", "[a]", "[a,].", "[,].", "['a].", "[{a}].", "[\"a\"].", "[a b].", "a."})
     EXPECT_TRUE(absl::IsDataLoss(ParseNodesFile(wrong).status())) << wrong;
@@ -48,9 +50,10 @@ TEST(Parse, TheFileOfNodes) {
 
 TEST(Parse, Critical) {
   EXPECT_THAT(*ParseCritical(T("[]")), IsEmpty());
-  const auto q = ParseCritical(
-      T("[#{<<\"name\">> => <<\"a\">>, <<\"readable_name\">> => <<\"queue a\">>, <<\"type\">> => <<\"quorum\">>},"
-        " #{<<\"readable_name\">> => \"stream_coordinator\", <<\"type\">> => process}]"));
+  const auto q =
+      ParseCritical(T("[#{<<\"name\">> => <<\"a\">>, <<\"readable_name\">> => <<\"queue a\">>, <<\"type\">> "
+                      "=> <<\"quorum\">>},"
+                      " #{<<\"readable_name\">> => \"stream_coordinator\", <<\"type\">> => process}]"));
   ASSERT_TRUE(q.ok()) << q.status();
   ASSERT_EQ(q->size(), 2u);
   EXPECT_EQ((*q)[0].name, "queue a");
@@ -62,17 +65,20 @@ TEST(Parse, Critical) {
 
 std::string Record(const std::string& name, const std::string& raft, const std::string& nodes) {
   return "{amqqueue,{resource,<<\"/\">>,queue,<<\"" + name + "\">>},true,false,none,[],{" + raft +
-         ",'r@a'},[],[],[],undefined,undefined,[],[],live,0,[],<<\"/\">>,#{},rabbit_quorum_queue,#{nodes => " + nodes + "}}";
+         ",'r@a'},[],[],[],undefined,undefined,[],[],live,0,[],<<\"/\">>,#{},rabbit_quorum_queue,#{nodes "
+         "=> " +
+         nodes + "}}";
 }
 
 TEST(Parse, QueuesAndTheirReplicas) {
-  auto queues = ParseQueueRecords(
-      T("[" + Record("two", "q2", "#{'r@c' => #{}, 'r@a' => #{}}") + "," + Record("one", "q1", "['r@b','r@a','r@c']") + "]"));
+  auto queues = ParseQueueRecords(T("[" + Record("two", "q2", "#{'r@c' => #{}, 'r@a' => #{}}") + "," +
+                                    Record("one", "q1", "['r@b','r@a','r@c']") + "]"));
   ASSERT_TRUE(queues.ok()) << queues.status();
   ASSERT_EQ(queues->size(), 2u);
   const absl::Status s = AddReplicaStates(
       {"r@a", "r@b", "r@c"},
-      T("[{ok,{'r@a',#{q1 => follower, q2 => leader}}},{ok,{'r@b',#{q1 => leader}}},{error,{erpc,timeout}}]"), &*queues);
+      T("[{ok,{'r@a',#{q1 => follower, q2 => leader}}},{ok,{'r@b',#{q1 => leader}}},{error,{erpc,timeout}}]"),
+      &*queues);
   ASSERT_TRUE(s.ok()) << s;
   const QuorumQueue& one = (*queues)[0];
   EXPECT_EQ(one.name, "one");
@@ -96,7 +102,8 @@ TEST(Parse, QueuesOfAnotherShape) {
 
 TEST(Parse, MemberChanges) {
   const auto c = ParseMemberChanges(
-      T("[{{resource,<<\"/\">>,queue,<<\"a\">>},{ok,3}},{{resource,<<\"v\">>,queue,<<\"b\">>},{error,2,timeout}}]"));
+      T("[{{resource,<<\"/"
+        "\">>,queue,<<\"a\">>},{ok,3}},{{resource,<<\"v\">>,queue,<<\"b\">>},{error,2,timeout}}]"));
   ASSERT_TRUE(c.ok()) << c.status();
   EXPECT_EQ((*c)[0].members, 3);
   EXPECT_EQ((*c)[0].error, "");
@@ -106,7 +113,8 @@ TEST(Parse, MemberChanges) {
 }
 
 TEST(Parse, FlagsAndResults) {
-  const auto f = ParseFeatureFlags(T("[[{name,quorum_queue},{desc,<<>>},{state,enabled}],[{name,x},{state,disabled}]]"));
+  const auto f =
+      ParseFeatureFlags(T("[[{name,quorum_queue},{desc,<<>>},{state,enabled}],[{name,x},{state,disabled}]]"));
   ASSERT_TRUE(f.ok()) << f.status();
   EXPECT_TRUE((*f)[0].enabled);
   EXPECT_EQ((*f)[1].name, "x");

@@ -1,4 +1,5 @@
-// Terms for tests, written as Erlang writes them: T("[{{resource_limit,disk,'r@h'},[]}]"). No escapes, no floats.
+// Terms for tests, written as Erlang writes them: T("[{{resource_limit,disk,'r@h'},[]}]"). No escapes, no
+// floats.
 #ifndef MAINSTAY_TEST_UNIT_ENGINE_RABBITMQ_TERM_TEXT_H_
 #define MAINSTAY_TEST_UNIT_ENGINE_RABBITMQ_TERM_TEXT_H_
 
@@ -27,7 +28,9 @@ class TermText {
     if (Take("\"")) return erlang::Term::String(Until('"'));
     if (Take("'")) return erlang::Term::Atom(Until('\''));
     const size_t begin = at_;
-    while (at_ < text_.size() && (isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_' || text_[at_] == '@')) ++at_;
+    while (at_ < text_.size() &&
+           (isalnum(static_cast<unsigned char>(text_[at_])) || text_[at_] == '_' || text_[at_] == '@'))
+      ++at_;
     const std::string word = text_.substr(begin, at_ - begin);
     EXPECT_FALSE(word.empty()) << text_.substr(begin);
     if (isdigit(static_cast<unsigned char>(word[0]))) return erlang::Term::Integer(std::stoll(word));

@@ -32,7 +32,8 @@ TEST(Traits, EachSeriesHasItsRow) {
     EXPECT_FALSE(assumed);
     EXPECT_EQ(t->major, version->major);
     EXPECT_EQ(t->minor, version->minor);
-    for (const Function& f : {t->members, t->running_members, t->quorum_critical, t->forget}) EXPECT_TRUE(f.exists()) << v;
+    for (const Function& f : {t->members, t->running_members, t->quorum_critical, t->forget})
+      EXPECT_TRUE(f.exists()) << v;
     ASSERT_NE(t->raft_commit_index_metric, nullptr);
     ASSERT_NE(t->raft_term_metric, nullptr);
   }

@@ -33,7 +33,8 @@ std::string CookieFile(const std::string& cookie) {
   return path;
 }
 
-ClientOptions To(const FakeNode& node, const std::string& cookie = "SECRET", const std::string& name = kName) {
+ClientOptions To(const FakeNode& node, const std::string& cookie = "SECRET",
+                 const std::string& name = kName) {
   ClientOptions out;
   out.node = name;
   out.self = MakeSelf(name);
@@ -50,7 +51,8 @@ void AwaitEnd(int fd) {
 }
 
 void AnswerAll(int fd) {
-  for (Asked a = ReadCall(fd); !a.what.empty(); a = ReadCall(fd)) WriteBytes(fd, Answer(a.from, Term::String(a.what)));
+  for (Asked a = ReadCall(fd); !a.what.empty(); a = ReadCall(fd))
+    WriteBytes(fd, Answer(a.from, Term::String(a.what)));
 }
 
 // How long it took; a deadline that holds within a generous margin.
@@ -138,12 +140,15 @@ TEST(ErlangClient, AFrozenNodeInTheHandshake) {
 }
 
 TEST(ErlangClient, AHandshakeByteByByte) {
-  FakeNode node(kName, "SECRET", [](int fd) {
-    for (int i = 0; i < 100; ++i) {
-      if (send(fd, "\0", 1, MSG_NOSIGNAL) < 0) return;
-      usleep(20'000);
-    }
-  }, false);
+  FakeNode node(
+      kName, "SECRET",
+      [](int fd) {
+        for (int i = 0; i < 100; ++i) {
+          if (send(fd, "\0", 1, MSG_NOSIGNAL) < 0) return;
+          usleep(20'000);
+        }
+      },
+      false);
   Client client(To(node));
   absl::Status s;
   const Duration took = Took([&] { s = client.Connect(300ms); });
@@ -185,7 +190,8 @@ TEST(ErlangClient, TicksAreAnsweredAlsoWithinACall) {
     const Asked a = ReadCall(fd);
     WriteBytes(fd, kTickBytes + kTickBytes);
     char answer[8] = {1};
-    if (recv(fd, answer, sizeof answer, MSG_WAITALL) == 8 && std::string(answer, 8) == std::string(8, '\0')) ticks = 2;
+    if (recv(fd, answer, sizeof answer, MSG_WAITALL) == 8 && std::string(answer, 8) == std::string(8, '\0'))
+      ticks = 2;
     WriteBytes(fd, Answer(a.from, Term::Atom("ok")));
     AwaitEnd(fd);
   });

@@ -1,4 +1,5 @@
-// Terms: what is decoded, encoded, printed, refused; and that every cut or broken answer is refused within its bounds.
+// Terms: what is decoded, encoded, printed, refused; and that every cut or broken answer is refused within
+// its bounds.
 #include "lib/erlang/codec.h"
 
 #include <gmock/gmock.h>
@@ -22,11 +23,12 @@ Term FromHex(absl::string_view hex) { return MustDecode(absl::HexStringToBytes(h
 absl::Status Refusal(absl::string_view hex) { return Decode(absl::HexStringToBytes(hex)).status(); }
 
 Term Sample() {
-  return Term::List({Term::Tuple({Term::Tuple({Term::Atom("resource_limit"), Term::Atom("disk"), Term::Atom("r@h")}),
-                                  Term::List({})}),
-                     Term::Map({{Term::Atom("a"), Term::Integer(-1)}, {Term::Binary("k"), Term::Float(1.5)}}),
-                     Term::String("text"), Term::Binary(std::string("\0\xff", 2)), Term::Integer(INT64_MAX),
-                     Term::Integer(INT64_MIN), Term::Integer(255), Term::Integer(256)});
+  return Term::List(
+      {Term::Tuple({Term::Tuple({Term::Atom("resource_limit"), Term::Atom("disk"), Term::Atom("r@h")}),
+                    Term::List({})}),
+       Term::Map({{Term::Atom("a"), Term::Integer(-1)}, {Term::Binary("k"), Term::Float(1.5)}}),
+       Term::String("text"), Term::Binary(std::string("\0\xff", 2)), Term::Integer(INT64_MAX),
+       Term::Integer(INT64_MIN), Term::Integer(255), Term::Integer(256)});
 }
 
 TEST(Codec, WhatIsEncodedDecodes) {
@@ -41,19 +43,19 @@ TEST(Codec, WhatIsEncodedDecodes) {
 
 // Written by hand after the description of the external term format.
 TEST(Codec, EachForm) {
-  EXPECT_TRUE(FromHex("836400057265616479").IsAtom("ready"));    // ATOM_EXT
-  EXPECT_TRUE(FromHex("8377057265616479").IsAtom("ready"));      // SMALL_ATOM_UTF8_EXT
-  EXPECT_TRUE(FromHex("83730161").IsAtom("a"));                  // SMALL_ATOM_EXT
-  EXPECT_TRUE(FromHex("837301e9").IsAtom("\xc3\xa9"));           // Latin-1 becomes UTF-8
-  EXPECT_TRUE(FromHex("8376000161").IsAtom("a"));                // ATOM_UTF8_EXT
+  EXPECT_TRUE(FromHex("836400057265616479").IsAtom("ready"));  // ATOM_EXT
+  EXPECT_TRUE(FromHex("8377057265616479").IsAtom("ready"));    // SMALL_ATOM_UTF8_EXT
+  EXPECT_TRUE(FromHex("83730161").IsAtom("a"));                // SMALL_ATOM_EXT
+  EXPECT_TRUE(FromHex("837301e9").IsAtom("\xc3\xa9"));         // Latin-1 becomes UTF-8
+  EXPECT_TRUE(FromHex("8376000161").IsAtom("a"));              // ATOM_UTF8_EXT
   EXPECT_EQ(FromHex("8361ff").integer(), 255);
   EXPECT_EQ(FromHex("8362ffffffff").integer(), -1);
-  EXPECT_EQ(FromHex("836e040100000080").integer(), -2147483648LL);  // SMALL_BIG_EXT
+  EXPECT_EQ(FromHex("836e040100000080").integer(), -2147483648LL);        // SMALL_BIG_EXT
   EXPECT_EQ(FromHex("836e0900ffffffffffffff7f00").integer(), INT64_MAX);  // with a zero on top
   EXPECT_EQ(FromHex("836e08010000000000000080").integer(), INT64_MIN);
   EXPECT_EQ(FromHex("83463ff8000000000000").real(), 1.5);
-  EXPECT_EQ(FromHex("836b0003616263").Words(), "abc");           // STRING_EXT
-  EXPECT_EQ(FromHex("836d00000002c3a9").Words(), "\xc3\xa9");    // BINARY_EXT
+  EXPECT_EQ(FromHex("836b0003616263").Words(), "abc");         // STRING_EXT
+  EXPECT_EQ(FromHex("836d00000002c3a9").Words(), "\xc3\xa9");  // BINARY_EXT
   EXPECT_EQ(FromHex("836c00000002610161026a").ToString(), "[1,2]");
   EXPECT_EQ(FromHex("83740000000161016102").ToString(), "#{1 => 2}");
   EXPECT_EQ(FromHex("83680261016102"), Term::Tuple({Term::Integer(1), Term::Integer(2)}));
@@ -61,16 +63,36 @@ TEST(Codec, EachForm) {
 
 TEST(Codec, WhatCannotBeLookedIntoStaysAsItCame) {
   const char* const opaque[] = {
-      "8358770161000000010000000200000003",                  // NEW_PID_EXT
-      "8367770161" "00000001" "00000002" "03",               // PID_EXT
-      "8359770161" "00000001" "00000003",                    // NEW_PORT_EXT
-      "8378770161" "0000000000000001" "00000003",            // V4_PORT_EXT
-      "835a0002770161" "00000003" "00000001" "00000002",     // NEWER_REFERENCE_EXT
-      "83720001770161" "03" "00000001",                      // NEW_REFERENCE_EXT
-      "834d0000000205" "ffe0",                               // BIT_BINARY_EXT
-      "8371" "770161" "770162" "6101",                       // EXPORT_EXT
-      "8370" "00000006" "abcd",                              // NEW_FUN_EXT
-      "836c00000001" "6101" "6102",                          // [1|2]
+      "8358770161000000010000000200000003",  // NEW_PID_EXT
+      "8367770161"
+      "00000001"
+      "00000002"
+      "03",  // PID_EXT
+      "8359770161"
+      "00000001"
+      "00000003",  // NEW_PORT_EXT
+      "8378770161"
+      "0000000000000001"
+      "00000003",  // V4_PORT_EXT
+      "835a0002770161"
+      "00000003"
+      "00000001"
+      "00000002",  // NEWER_REFERENCE_EXT
+      "83720001770161"
+      "03"
+      "00000001",  // NEW_REFERENCE_EXT
+      "834d0000000205"
+      "ffe0",  // BIT_BINARY_EXT
+      "8371"
+      "770161"
+      "770162"
+      "6101",  // EXPORT_EXT
+      "8370"
+      "00000006"
+      "abcd",  // NEW_FUN_EXT
+      "836c00000001"
+      "6101"
+      "6102",  // [1|2]
   };
   for (const char* hex : opaque) {
     const Term t = FromHex(hex);
@@ -86,12 +108,12 @@ TEST(Codec, WhatIsRefused) {
   EXPECT_TRUE(absl::IsUnimplemented(Refusal("8350000000ff")));             // compressed
   EXPECT_TRUE(absl::IsUnimplemented(Refusal("835200")));                   // a reference to a cache of atoms
   EXPECT_TRUE(absl::IsDataLoss(Refusal("")));
-  EXPECT_TRUE(absl::IsDataLoss(Refusal("846101")));              // another version
-  EXPECT_TRUE(absl::IsDataLoss(Refusal("83610161")));            // something after it
-  EXPECT_TRUE(absl::IsDataLoss(Refusal("836cffffffff6101")));    // a count beyond the bytes
+  EXPECT_TRUE(absl::IsDataLoss(Refusal("846101")));            // another version
+  EXPECT_TRUE(absl::IsDataLoss(Refusal("83610161")));          // something after it
+  EXPECT_TRUE(absl::IsDataLoss(Refusal("836cffffffff6101")));  // a count beyond the bytes
   EXPECT_TRUE(absl::IsDataLoss(Refusal("8374ffffffff6101")));
   EXPECT_TRUE(absl::IsDataLoss(Refusal("836dffffffff61")));
-  EXPECT_TRUE(absl::IsDataLoss(Refusal("8370000000016101")));    // a function smaller than its size
+  EXPECT_TRUE(absl::IsDataLoss(Refusal("8370000000016101")));      // a function smaller than its size
   EXPECT_TRUE(absl::IsDataLoss(Refusal("83467ff0000000000000")));  // infinity
   EXPECT_THAT(Refusal("8362ffff").ToString(), HasSubstr("cut at byte 2"));
 }
@@ -116,7 +138,8 @@ TEST(Codec, BytesAtRandomNeverBreakIt) {
   const std::string whole = Encode(Sample());
   for (int i = 0; i < 20'000; ++i) {
     std::string bytes = whole;
-    for (int n = 1 + static_cast<int>(rng() % 4); n > 0; --n) bytes[rng() % bytes.size()] = static_cast<char>(rng());
+    for (int n = 1 + static_cast<int>(rng() % 4); n > 0; --n)
+      bytes[rng() % bytes.size()] = static_cast<char>(rng());
     const auto t = Decode(bytes);
     if (!t.ok()) continue;
     EXPECT_TRUE(Decode(Encode(*t)).ok());
@@ -131,7 +154,9 @@ TEST(Terms, AreReadAsTheyAre) {
   EXPECT_EQ(list.Find("nothing"), nullptr);
   EXPECT_EQ(list.FindBinary("state"), nullptr);
   EXPECT_EQ(Term::Integer(3).Words(), "");
-  EXPECT_EQ(Term::List({Term::Integer(0x20ac), Term::Integer('a')}).Words(), "\xe2\x82\xac" "a");
+  EXPECT_EQ(Term::List({Term::Integer(0x20ac), Term::Integer('a')}).Words(),
+            "\xe2\x82\xac"
+            "a");
   EXPECT_EQ(Term::List({Term::Integer(-1)}).Words(), "");
   EXPECT_EQ(Term::Atom("a").integer(), 0);
 }

@@ -30,7 +30,8 @@ Asked ReadCall(int fd) {
     const auto message = Decode(absl::string_view(frame).substr(1 + used));
     EXPECT_TRUE(control.ok() && message.ok());
     const std::vector<Term>& call = message->items()[1].items();
-    return {message->items()[0], absl::StrCat(call[1].text(), ":", call[2].text(), "/", call[3].items().size())};
+    return {message->items()[0],
+            absl::StrCat(call[1].text(), ":", call[2].text(), "/", call[3].items().size())};
   }
 }
 
@@ -62,8 +63,8 @@ FakeNode::~FakeNode() {
   close(listener_);
 }
 
-void FakeNode::Run(const std::string& name, const std::string& cookie, const std::function<void(int fd)>& serve,
-                   bool handshake) {
+void FakeNode::Run(const std::string& name, const std::string& cookie,
+                   const std::function<void(int fd)>& serve, bool handshake) {
   const size_t at = name.find('@');
   const std::string alive = name.substr(0, at);
   const std::string host = name.substr(at + 1);
@@ -74,7 +75,8 @@ void FakeNode::Run(const std::string& name, const std::string& cookie, const std
     pollfd p{.fd = listener_, .events = POLLIN, .revents = 0};
     if (poll(&p, 1, 20) <= 0) continue;
     ErlConnect who{};
-    const int fd = handshake ? ei_accept_tmo(&node, listener_, &who, 2000) : accept(listener_, nullptr, nullptr);
+    const int fd =
+        handshake ? ei_accept_tmo(&node, listener_, &who, 2000) : accept(listener_, nullptr, nullptr);
     if (fd < 0) continue;  // refused: a wrong cookie
     ++accepted_;
     serve(fd);

@@ -1,4 +1,5 @@
-// A node for tests: libei's own accepting side does the handshake, then a function of the test has the connection.
+// A node for tests: libei's own accepting side does the handshake, then a function of the test has the
+// connection.
 #ifndef MAINSTAY_TEST_UNIT_ERLANG_FAKE_NODE_H_
 #define MAINSTAY_TEST_UNIT_ERLANG_FAKE_NODE_H_
 
@@ -23,14 +24,16 @@ void WriteBytes(int fd, const std::string& bytes);
 
 class FakeNode {
  public:
-  // Serves each connection with `serve`, one after the other. With no handshake: `serve` gets it as it was accepted.
+  // Serves each connection with `serve`, one after the other. With no handshake: `serve` gets it as it was
+  // accepted.
   FakeNode(std::string name, std::string cookie, std::function<void(int fd)> serve, bool handshake = true);
   ~FakeNode();
   uint16_t port() const { return port_; }
   int accepted() const { return accepted_; }
 
  private:
-  void Run(const std::string& name, const std::string& cookie, const std::function<void(int fd)>& serve, bool handshake);
+  void Run(const std::string& name, const std::string& cookie, const std::function<void(int fd)>& serve,
+           bool handshake);
   int listener_ = -1;
   uint16_t port_ = 0;
   std::atomic<bool> ends_{false};

@@ -15,7 +15,9 @@ using ::testing::HasSubstr;
 const Term kSelf = Term::Opaque(absl::HexStringToBytes("587703614062000000010000000200000003"));
 const Term kOther = Term::Opaque(absl::HexStringToBytes("587703614062000000090000000200000003"));
 
-std::string Frame(const Term& control, const Term& message) { return "p" + Encode(control) + Encode(message); }
+std::string Frame(const Term& control, const Term& message) {
+  return "p" + Encode(control) + Encode(message);
+}
 Term SendTo(const Term& pid) { return Term::Tuple({Term::Integer(2), Term::Atom(""), pid}); }
 Term Rex(Term answer) { return Term::Tuple({Term::Atom("rex"), std::move(answer)}); }
 Term Exit(Term reason) {
@@ -59,11 +61,16 @@ TEST(Protocol, OnlyItsOwnAnswerIsTaken) {
 
 TEST(Protocol, ErrorsOfTheFarSide) {
   EXPECT_TRUE(ToResult(Term::Atom("ok")).ok());
-  EXPECT_TRUE(ToResult(Term::Tuple({Term::Atom("error"), Term::Atom("x")})).ok());  // an answer like any other
-  EXPECT_TRUE(absl::IsUnavailable(ToResult(Term::Tuple({Term::Atom("badrpc"), Term::Atom("nodedown")})).status()));
-  EXPECT_TRUE(absl::IsDeadlineExceeded(ToResult(Term::Tuple({Term::Atom("badrpc"), Term::Atom("timeout")})).status()));
-  EXPECT_TRUE(absl::IsUnimplemented(ToResult(Exit(Term::Tuple({Term::Atom("undef"), Term::List({})}))).status()));
-  EXPECT_TRUE(absl::IsFailedPrecondition(ToResult(Exit(Term::Tuple({Term::Atom("noproc"), Term::List({})}))).status()));
+  EXPECT_TRUE(
+      ToResult(Term::Tuple({Term::Atom("error"), Term::Atom("x")})).ok());  // an answer like any other
+  EXPECT_TRUE(
+      absl::IsUnavailable(ToResult(Term::Tuple({Term::Atom("badrpc"), Term::Atom("nodedown")})).status()));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(
+      ToResult(Term::Tuple({Term::Atom("badrpc"), Term::Atom("timeout")})).status()));
+  EXPECT_TRUE(
+      absl::IsUnimplemented(ToResult(Exit(Term::Tuple({Term::Atom("undef"), Term::List({})}))).status()));
+  EXPECT_TRUE(absl::IsFailedPrecondition(
+      ToResult(Exit(Term::Tuple({Term::Atom("noproc"), Term::List({})}))).status()));
   EXPECT_TRUE(absl::IsFailedPrecondition(
       ToResult(Exit(Term::Tuple({Term::Atom("aborted"),
                                  Term::Tuple({Term::Atom("no_exists"), Term::Atom("rabbit_queue")})})))
@@ -85,7 +92,7 @@ TEST(Protocol, Epmd) {
 TEST(Protocol, WhatAHandshakeSaid) {
   const std::string ok("\0\x03sok", 5);
   std::string challenge("\0\x17N", 3);
-  challenge += std::string(16, 'f');       // flags, challenge, creation
+  challenge += std::string(16, 'f');  // flags, challenge, creation
   challenge += std::string("\0\x04r@ab", 6);
   EXPECT_EQ(ParseHandshake(ok).status, "ok");
   EXPECT_EQ(ParseHandshake(ok + challenge).name, "r@ab");
