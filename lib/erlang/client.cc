@@ -35,6 +35,9 @@ Client::Client(ClientOptions options) : options_(std::move(options)) {}
 absl::Status Client::Connect(Duration deadline) {
   link_.reset();
   const absl::Status status = TryConnect(BootClock().Now() + deadline);
+  // The node counts a connection of ours that ended unseen (it was frozen, or the network lost the end) until
+  // its ticks find out: up to 75 s.
+  if (absl::IsAlreadyExists(status)) options_.self = MakeSelf(options_.node);
   return status.ok() ? status : Named(status, absl::StrCat(options_.node, ", connecting"));
 }
 

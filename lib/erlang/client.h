@@ -37,7 +37,7 @@ namespace mainstay::erlang {
 
 struct ClientOptions {
   std::string node;                   // "rabbit@host"
-  std::string self;                   // our name: MakeSelf(node)
+  std::string self;                   // ours, by MakeSelf(node); when it is taken, another is made
   std::string address = "127.0.0.1";  // numeric
   uint16_t port = 0;                  // of the node's distribution; 0: epmd is asked
   uint16_t epmd_port = kEpmdPort;
@@ -70,7 +70,7 @@ class Client : public Caller {
   // Takes what lies there already.
   absl::Status Drain(MonoTime deadline);
 
-  const ClientOptions options_;
+  ClientOptions options_;
   std::unique_ptr<Link> link_;
 };
 

@@ -110,9 +110,9 @@ Term Term::Map(std::vector<std::pair<Term, Term>> pairs) {
   Term t;
   t.kind_ = Kind::kMap;
   t.items_.reserve(2 * pairs.size());
-  for (auto& [key, value] : pairs) {
-    t.items_.push_back(std::move(key));
-    t.items_.push_back(std::move(value));
+  for (std::pair<Term, Term>& pair : pairs) {
+    t.items_.push_back(std::move(pair.first));
+    t.items_.push_back(std::move(pair.second));
   }
   return t;
 }

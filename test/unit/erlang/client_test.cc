@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <mutex>
 
@@ -17,8 +18,7 @@
 namespace mainstay::erlang {
 namespace {
 
-using std::chrono_literals::operator""ms;
-using std::chrono_literals::operator""s;
+using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -154,6 +154,51 @@ TEST(ErlangClient, AHandshakeByteByByte) {
   const Duration took = Took([&] { s = client.Connect(300ms); });
   EXPECT_FALSE(s.ok());
   EXPECT_LT(took, 2s);
+}
+
+// After a connection that ended badly the node may still count us as connected: another name gets in at once.
+TEST(ErlangClient, ANameThatIsTakenIsNotUsedAgain) {
+  std::mutex mutex;
+  std::vector<std::string> names;
+  FakeNode node(
+      kName, "SECRET",
+      [&](int fd) {
+        char name[256] = {};
+        const ssize_t n = recv(fd, name, sizeof name, 0);
+        {
+          const std::lock_guard<std::mutex> lock(mutex);
+          names.emplace_back(name, static_cast<size_t>(std::max<ssize_t>(n, 0)));
+        }
+        WriteBytes(fd, std::string("\0\x06salive", 8));
+        AwaitEnd(fd);
+      },
+      false);
+  Client client(To(node));
+  for (int i = 0; i < 2; ++i) {
+    const absl::Status s = client.Connect();
+    EXPECT_TRUE(absl::IsAlreadyExists(s)) << s;
+  }
+  const std::lock_guard<std::mutex> lock(mutex);
+  ASSERT_EQ(names.size(), 2u);
+  const std::string first = names[0].substr(names[0].find("mainstay-"));
+  EXPECT_EQ(names[1].find(first), std::string::npos);
+}
+
+// A node that does not read: what is sent piles up here, which must not outlast the deadline, either.
+TEST(ErlangClient, ACallThatCannotBeSent) {
+  std::atomic<bool> over{false};
+  FakeNode node(kName, "SECRET", [&](int) {
+    while (!over) usleep(1000);
+  });
+  Client client(To(node));
+  ASSERT_TRUE(client.Connect().ok());
+  absl::Status s;
+  const Duration took =
+      Took([&] { s = client.Call("a", "b", {Term::Binary(std::string(64 << 20, 'x'))}, 300ms).status(); });
+  over = true;
+  EXPECT_TRUE(absl::IsDeadlineExceeded(s)) << s;
+  EXPECT_LT(took, 5s);
+  EXPECT_FALSE(client.connected());
 }
 
 TEST(ErlangClient, NoAnswerInTimeIsUnknownAndEndsTheConnection) {

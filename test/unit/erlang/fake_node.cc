@@ -43,7 +43,8 @@ std::string Answer(const Term& to, const Term& value) {
   return out + body;
 }
 
-FakeNode::FakeNode(std::string name, std::string cookie, std::function<void(int fd)> serve, bool handshake) {
+FakeNode::FakeNode(const std::string& name, const std::string& cookie,
+                   const std::function<void(int fd)>& serve, bool handshake) {
   ei_init();
   listener_ = socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in at{};

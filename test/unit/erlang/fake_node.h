@@ -26,7 +26,8 @@ class FakeNode {
  public:
   // Serves each connection with `serve`, one after the other. With no handshake: `serve` gets it as it was
   // accepted.
-  FakeNode(std::string name, std::string cookie, std::function<void(int fd)> serve, bool handshake = true);
+  FakeNode(const std::string& name, const std::string& cookie, const std::function<void(int fd)>& serve,
+           bool handshake = true);
   ~FakeNode();
   uint16_t port() const { return port_; }
   int accepted() const { return accepted_; }
