@@ -107,8 +107,9 @@ absl::Status Refused(const Wire& wire, const LinkNames& names) {
   if (absl::IsDeadlineExceeded(wire.failed))
     return absl::DeadlineExceededError("it accepts connections but does not answer the handshake");
   if (!seen.name.empty())
-    return absl::UnauthenticatedError(absl::StrCat(
-        seen.name, " ended the handshake when it saw what the cookie makes: the cookie is not its own"));
+    return absl::UnauthenticatedError(absl::StrCat(seen.name,
+                                                   " ended the handshake when it had what the cookie makes: "
+                                                   "the cookie is not its own (or it died just then)"));
   return absl::UnavailableError(
       absl::StrCat("the handshake ended early", wire.failed.ok() ? "" : ": ", wire.failed.message()));
 }

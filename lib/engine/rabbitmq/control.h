@@ -72,7 +72,9 @@ class Control {
       const std::string& on_node);  // every queue without a replica there
   absl::StatusOr<std::vector<MemberChange>> Shrink(const std::string& on_node);  // every queue with one
   absl::Status Rebalance();
-  // Takes a node that is down, and never returns, out of the cluster: its replicas first, then itself.
+  // Takes a node that is down, and never returns, out of the cluster: its replicas first, then itself. One
+  // that is only cut off looks the same from here: whoever calls this knows better, from that node's own
+  // agent.
   absl::Status Forget(const std::string& dead_node);
   // The next start of this node waits for nobody: what only the others have is lost.
   absl::Status ForceBoot();
