@@ -6,6 +6,7 @@
 #   mainstay_dep_pq                libpq
 #   mainstay_dep_hiredis           hiredis
 #   mainstay_dep_ei                libei, Erlang's interface for C
+#   mainstay_dep_amqp              rabbitmq-c
 #   mainstay_dep_boost             Asio and Beast, header use; their bodies are compiled once
 #   mainstay_dep_openssl  mainstay_dep_yaml  mainstay_dep_cli11  mainstay_dep_zlib
 #   mainstay_dep_static            link option for programs: no shared libstdc++, nothing unused
@@ -191,6 +192,18 @@ if(MAINSTAY_AGENT)
 
   add_library(mainstay_dep_zlib INTERFACE)
   target_link_libraries(mainstay_dep_zlib INTERFACE ZLIB::ZLIB)
+
+  # rabbitmq-c as Debian 12 has it (0.11, with its security updates): the archive finds our OpenSSL.
+  find_path(MAINSTAY_AMQP_INCLUDE amqp.h REQUIRED)
+  if(MAINSTAY_STATIC)
+    find_library(MAINSTAY_AMQP_LIBRARY NAMES librabbitmq.a rabbitmq REQUIRED)
+  else()
+    find_library(MAINSTAY_AMQP_LIBRARY NAMES rabbitmq REQUIRED)
+  endif()
+  mark_as_advanced(MAINSTAY_AMQP_INCLUDE MAINSTAY_AMQP_LIBRARY)
+  add_library(mainstay_dep_amqp INTERFACE)
+  target_include_directories(mainstay_dep_amqp SYSTEM INTERFACE ${MAINSTAY_AMQP_INCLUDE})
+  target_link_libraries(mainstay_dep_amqp INTERFACE ${MAINSTAY_AMQP_LIBRARY} mainstay_dep_openssl)
 
   add_library(mainstay_dep_yaml INTERFACE)
   target_link_libraries(mainstay_dep_yaml INTERFACE yaml-cpp)
