@@ -177,6 +177,7 @@ Dropped WriteSnapshot(const Snapshot& snapshot, const char* prefix, bool late, M
     }
     if (left > 0) dropped.emplace_back(first.name, left);
   }
+  if (snapshot.text != nullptr) w.Raw(*snapshot.text);
   WriteCollectors(snapshot, prefix, now, w);
   return dropped;
 }
