@@ -5,86 +5,18 @@ import json
 import os
 import re
 import socket
-import subprocess
 import time
 import unittest
 
 import pki
 import procs
 from rabbit_servers import Servers, free_ports, wait
+from rabbit_probe_tool import PASSWORD, ROOT, USER, VHOST, Plugin, Tool, names, peak_kib, read_loosely, series
 from scrape import get, promtool, read
 
-BUILD = os.environ.get("MAINSTAY_BUILD", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "build", "release"))
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-TOOL = os.path.join(BUILD, "test/integration/rabbit/rabbit_probe_tool")
-VHOST, USER, PASSWORD = "_mainstay", "mainstay", "first-of-the-probe"
 # What docs/RABBITMQ.md says that the probe's user needs.
 RIGHTS = [r"^amq\.gen-.*", r"^(amq\.default|amq\.gen-.*)$", r"^amq\.gen-.*"]
-OWN = re.compile(r"mainstay_rabbitmq_|rabbitmq_up$|rabbitmq_scrape_collector_")
-
-
-def names():
-    """{page: [names]} of test/metrics/rabbitmq_names.txt that a healthy 3.10 has."""
-    out = {}
-    with open(os.path.join(ROOT, "test", "metrics", "rabbitmq_names.txt"), encoding="utf-8") as f:
-        for line in f:
-            if line.startswith("#") or not line.strip():
-                continue
-            name, *words = line.split()
-            rules = dict(w.split("=", 1) for w in words)
-            if "since" not in rules:
-                out.setdefault(rules.get("page", "/metrics"), []).append(name)
-    return out
-
-
-def series(text, skip=lambda name: False):
-    """HELP and TYPE, and names with labels, in their order; without values."""
-    return [line if line.startswith("#") else line.rsplit(" ", 1)[0] for line in text.splitlines() if not skip(re.split(r"[ {]", line.lstrip("# "))[0])]
-
-
-class Tool:
-    def __init__(self, test, amqp, plugin, password=PASSWORD, user=USER, tls=None):
-        self.dir = os.path.join(test.scratch.path, f"tool-{len(test.tools)}")
-        os.makedirs(self.dir)
-        self.user_file, self.password_file = (os.path.join(self.dir, n) for n in ("user", "password"))
-        self.write(self.user_file, user)
-        self.write(self.password_file, password)
-        argv = [TOOL, str(amqp), str(plugin), self.user_file, self.password_file, VHOST, *(tls or [])]
-        self.p = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        test.scratch.guard(self.p.pid)
-        test.tools.append(self)
-        self.url = f"http://127.0.0.1:{self.p.stdout.readline().split()[1]}"
-
-    @staticmethod
-    def write(path, text):
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(text + "\n")
-
-    def say(self, line):
-        self.p.stdin.write(line + "\n")
-        self.p.stdin.flush()
-        got = self.p.stdout.readline()
-        if not got:
-            raise AssertionError("the tool ended")
-        return json.loads(got)
-
-    def check(self, ms=10000):
-        return self.say(f"check {ms}")
-
-    def page(self, path="/metrics", timeout=8.0):
-        a = get(self.url + path, timeout=timeout, wait=20)
-        assert a.code == 200, f"{path}: {a.code} {a.text[:300]}"
-        return a.text
-
-    def state(self):
-        a = get(self.url + "/state")
-        return a.code, a.text
-
-    def close(self):
-        if self.p.poll() is None:
-            self.p.stdin.close()
-            self.p.wait(20)
-        self.p.stdout.close()
+OWN = re.compile(r"mainstay_rabbitmq_|rabbitmq_(up|running|partitions|node_mem_used|node_mem_limit)$|rabbitmq_scrape_collector_")
 
 
 class Probe(unittest.TestCase):
@@ -100,6 +32,7 @@ class Probe(unittest.TestCase):
         cls.tls_port, stream_port = free_ports(2)
         tls = {f"ssl_options.{k}": os.path.join(cls.scratch.path, "tls", v)
                for k, v in (("cacertfile", "ca.crt"), ("certfile", "tls.crt"), ("keyfile", "tls.key"))}
+        tls.update({"ssl_options.verify": "verify_peer", "ssl_options.fail_if_no_peer_cert": "true"})
         cls.servers = Servers(cls.scratch, 1, plugins=("rabbitmq_stream",), settings={
             "listeners.ssl.1": f"127.0.0.1:{cls.tls_port}", "stream.listeners.tcp.1": f"127.0.0.1:{stream_port}", **tls})
         cls.node = cls.servers.nodes[0]
@@ -210,22 +143,25 @@ class Probe(unittest.TestCase):
             self.assertEqual(get(self.tool.url + bad).code, 400, bad)
 
     def test_04_tls(self):
-        ca = os.path.join(self.scratch.path, "tls", "ca.crt")
+        folder = os.path.join(self.scratch.path, "tls")
+        ca, own = os.path.join(folder, "ca.crt"), [os.path.join(folder, n) for n in ("tls.crt", "tls.key")]
+
+        def by_tls(*tls, port=self.tls_port):
+            return Tool(self, port, self.node.prometheus_port, tls=tls)
         for name in ("broker.example.org", "127.0.0.1"):
-            t = Tool(self, self.tls_port, self.node.prometheus_port, tls=[ca, name])
-            self.assertTrue(self.well(t)["ok"])
-        wrong = Tool(self, self.tls_port, self.node.prometheus_port, tls=[ca, "other.example.org"]).check()
+            self.assertTrue(self.well(by_tls(ca, name, *own))["ok"])
+        wrong = by_tls(ca, "other.example.org", *own).check()
         self.assertEqual((wrong["failure"], wrong["step"]), ("tls", "connect"))
         self.assertIn("hostname mismatch", wrong["text"].lower())
-        stranger = Tool(self, self.tls_port, self.node.prometheus_port, tls=[self.other.cert, "127.0.0.1"]).check()
+        stranger = by_tls(self.other.cert, "127.0.0.1", *own).check()
         self.assertEqual(stranger["failure"], "tls")
         self.assertNotIn("mismatch", stranger["text"])
-        none = Tool(self, self.tls_port, self.node.prometheus_port, tls=[ca + ".none", "127.0.0.1"]).check()
-        self.assertEqual(none["failure"], "local")
-        plain = Tool(self, self.tls_port, self.node.prometheus_port).check()
-        self.assertIn(plain["failure"], ("lost", "protocol", "timeout"))
-        reverse = Tool(self, self.node.port, self.node.prometheus_port, tls=[ca, "127.0.0.1"]).check()
-        self.assertEqual(reverse["failure"], "tls")
+        self.assertEqual(by_tls(ca + ".none", "127.0.0.1", *own).check()["failure"], "local")
+        self.assertEqual(by_tls(ca, "127.0.0.1", own[0], ca).check()["failure"], "local", "a key that is none")
+        # Without the certificate that this broker wants: by TLS 1.3 it says so after the handshake.
+        self.assertIn(by_tls(ca, "127.0.0.1").check()["failure"], ("tls", "lost"))
+        self.assertIn(Tool(self, self.tls_port, self.node.prometheus_port).check()["failure"], ("lost", "protocol", "timeout"))
+        self.assertEqual(by_tls(ca, "127.0.0.1", *own, port=self.node.port).check()["failure"], "tls")
 
     # ---- not failed: blocked ----
 
@@ -389,17 +325,23 @@ class Probe(unittest.TestCase):
             families = read(t.page(timeout=1.0))
             self.assertEqual(families["mainstay_rabbitmq_plugin_answer"].value(state="silent"), 1)
 
-
-def read_loosely(text):
-    """As scrape.read, for a page that has a part of RabbitMQ's: there TYPE comes before HELP, and families may be without samples."""
-    lines, out = [line for line in text.splitlines() if line], []  # it ends with an empty one
-    for i, line in enumerate(lines):
-        if line.startswith("# TYPE ") and i + 1 < len(lines) and lines[i + 1].startswith("# HELP " + line.split()[2] + " "):
-            continue
-        out.append(line)
-        if line.startswith("# HELP ") and i > 0 and lines[i - 1].startswith("# TYPE " + line.split()[2] + " "):
-            out.append(lines[i - 1])
-    return read("\n".join(out) + "\n")
+    def test_16_long_pages(self):
+        line = 'rabbitmq_queue_messages{vhost="/",queue="a-queue-with-a-name-of-some-length"} 1\n'
+        with Plugin("# TYPE rabbitmq_queue_messages gauge\n" + line * (20 * 1024 * 1024 // len(line))) as plugin:
+            t = Tool(self, self.node.port, plugin.port)
+            for path, limit, cut in (("/metrics", 3 << 20, "mainstay_rabbitmq_relay_cut 1\n"),
+                                     ("/metrics/per-object", 8 << 20, 'mainstay_rabbitmq_page_cut{page="per-object"} 1\n')):
+                began = time.monotonic()
+                text = t.page(path)
+                took = time.monotonic() - began
+                self.assertIn(cut, text)
+                self.assertIn(f"\n# mainstay: cut here, the rest is over {limit} bytes\n", text)
+                self.assertGreater(len(text), limit - 200)
+                self.assertLess(len(text), limit + 20000)
+                self.assertTrue(all(p == line for p in re.findall(r"^rabbitmq_queue_messages.*\n", text, re.M)), "whole lines")
+                print(f"{path}: {len(text) >> 20} of 20 MiB in {took:.2f} s", flush=True)
+            time.sleep(2)
+            print(f"RSS {procs.rss_kib(t.p.pid) >> 10} MiB, at most {peak_kib(t.p.pid) >> 10} MiB", flush=True)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,10 @@ void WriteNodeMetrics(const Facts& f, const Judgement& j, metrics::Writer& w) {
   Gauge(w, "mainstay_rabbitmq_drained", "1 while this node is in maintenance.", Flag(f.draining));
   Gauge(w, "mainstay_rabbitmq_partitioned", "Nodes that this one remembers to have been cut off from.",
         Count(f.partitions));
+  Gauge(w, "rabbitmq_running", "1 while RabbitMQ runs in this node (rabbitmq_exporter's name).", up ? 1 : 0);
+  Gauge(w, "rabbitmq_partitions",
+        "Nodes that this one remembers to have been cut off from (rabbitmq_exporter's name).",
+        Count(f.partitions));
   Gauge(w, "mainstay_rabbitmq_peers_unreachable", "Members of the cluster that this node does not see.",
         Count(f.unreachable));
   Gauge(w, "mainstay_rabbitmq_peers_awaited", "Members of the cluster that this node's boot waits for.",

@@ -59,6 +59,12 @@ bool Failing(const Facts& f, const Limits& limits) {
   return f.now - f.amqp.since >= limits.failing_after;
 }
 
+// Somebody listens on the AMQP port: as it was looked at, or as the probe found.
+bool Listening(const Facts& f) {
+  if (f.listening) return *f.listening;
+  return f.amqp.state != amqp::State::kFailed || f.amqp.trouble.failure != amqp::Failure::kRefused;
+}
+
 struct Found {
   NodeState state;
   std::string sentence;
@@ -146,7 +152,7 @@ void Answers(const Facts& f, Judgement* j) {
   const bool serves = s == NodeState::kRunning || s == NodeState::kBlocked || s == NodeState::kFailing;
   j->live = {s != NodeState::kDead && s != NodeState::kHung, j->sentence};
   j->ready = {serves, j->sentence};
-  if (serves && !f.listening.value_or(true)) j->ready = {false, "runs, but nobody listens on its AMQP port"};
+  if (serves && !Listening(f)) j->ready = {false, "runs, but nobody listens on its AMQP port"};
   if (serves && !f.taken_out.empty()) j->ready = {false, absl::StrCat("taken out of service: ", f.taken_out)};
   // Whoever waits for others is started: killing it would not bring them.
   j->started = {

@@ -54,7 +54,7 @@ struct Facts {
   bool blank = false;     // not to be started: nobody of its cluster answers, and it has no data
   std::string taken_out;  // why it must serve nobody: it is the smaller side of two clusters
 
-  std::optional<bool> listening;  // somebody listens on the AMQP port
+  std::optional<bool> listening;  // somebody listens on the AMQP port; absent: as the probe found
   amqp::Verdict amqp;
 };
 

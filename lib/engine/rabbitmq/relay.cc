@@ -1,8 +1,11 @@
 #include "lib/engine/rabbitmq/relay.h"
 
+#include <array>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "lib/base/strings.h"
 
@@ -14,8 +17,33 @@ using metrics::Type;
 constexpr PluginAnswer kAnswers[] = {PluginAnswer::kOk, PluginAnswer::kUnreachable, PluginAnswer::kSilent,
                                      PluginAnswer::kRefused, PluginAnswer::kUnreadable};
 
-Fetched Problem(PluginAnswer answer, std::string text) {
+Fetched Problem(PluginAnswer answer, const std::string& text) {
   return {.answer = answer, .problem = Cut(text, 300), .text = "", .cut = false};
+}
+
+// The value of the first sample of a family without labels, or with whatever labels.
+std::optional<double> ValueOf(absl::string_view text, absl::string_view name) {
+  for (size_t at = 0; (at = text.find(name, at)) != absl::string_view::npos; at += name.size()) {
+    if (at != 0 && text[at - 1] != '\n') continue;
+    absl::string_view line = text.substr(at, text.find('\n', at) - at);
+    line.remove_prefix(name.size());
+    if (line.empty() || (line[0] != ' ' && line[0] != '{')) continue;
+    double value = 0;
+    if (absl::SimpleAtod(line.substr(line.rfind(' ') + 1), &value)) return value;
+  }
+  return std::nullopt;
+}
+
+// Names of rabbitmq_exporter, which ends with RabbitMQ 3, that published alerts ask for.
+void AddExporterNames(const std::string& text, metrics::FamilyList* list) {
+  const std::array<const char*, 3> pairs[] = {
+      {"rabbitmq_node_mem_used", "rabbitmq_process_resident_memory_bytes", "Memory used in bytes."},
+      {"rabbitmq_node_mem_limit", "rabbitmq_resident_memory_limit_bytes",
+       "Point at which the memory alarm will go off."}};
+  for (const auto& [ours, theirs, help] : pairs) {
+    metrics::Family& f = list->Append(ours, Type::kGauge, help);
+    if (const auto value = ValueOf(text, theirs)) f.AddNumber(metrics::LabelText(), *value);
+  }
 }
 
 }  // namespace
@@ -98,6 +126,7 @@ metrics::SnapshotPtr Relay::Show(Fetched fetched, MonoTime began, MonoTime last_
       .AddNumber(none, fetched.cut ? 1 : 0);
   list.Append("mainstay_rabbitmq_relay_bytes", Type::kGauge, "Size of what rabbitmq_prometheus answered.")
       .AddNumber(none, static_cast<double>(fetched.text.size()));
+  AddExporterNames(fetched.text, &list);
   auto out = std::make_shared<metrics::Snapshot>();
   out->up = ok;
   out->problem = std::move(fetched.problem);

@@ -1,6 +1,6 @@
 // RabbitMQ's end-to-end probe, judge and relay of metrics without an agent, for tests and benchmarks.
 //
-//   rabbit_tool AMQP_PORT PLUGIN_PORT USER_FILE PASSWORD_FILE VHOST [CA_FILE SERVER_NAME]
+//   rabbit_tool AMQP_PORT PLUGIN_PORT USER_FILE PASSWORD_FILE VHOST [CA_FILE SERVER_NAME [CERT KEY]]
 //
 // Says "http PORT": there are /metrics, the pages below it, and /state. Then, for each line of standard
 // input, one line of JSON:
@@ -104,10 +104,12 @@ amqp::ProbeOptions Options(int argc, char** argv) {
   o.login = [user = std::string(argv[3]), password = std::string(argv[4])] {
     return amqp::ReadLogin(user, password);
   };
-  if (argc == 8) {
+  if (argc >= 8) {
     o.endpoint.tls.emplace();
     o.endpoint.tls->ca = argv[6];
     o.endpoint.tls->server_name = argv[7];
+    if (argc == 10) o.endpoint.tls->cert = argv[8];
+    if (argc == 10) o.endpoint.tls->key = argv[9];
   }
   o.fresh_every = Duration::zero();
   return o;
@@ -161,9 +163,10 @@ void Lines(amqp::Probe* probe, const amqp::ProbeOptions& options, Known* known) 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 6 && argc != 8) {
+  if (argc != 6 && argc != 8 && argc != 10) {
     fprintf(stderr,
-            "usage: rabbit_tool AMQP_PORT PLUGIN_PORT USER_FILE PASSWORD_FILE VHOST [CA_FILE SERVER_NAME]\n");
+            "usage: rabbit_tool AMQP_PORT PLUGIN_PORT USER_FILE PASSWORD_FILE VHOST [CA_FILE SERVER_NAME "
+            "[CERT KEY]]\n");
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);

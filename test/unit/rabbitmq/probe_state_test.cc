@@ -205,6 +205,12 @@ const Row kRows[] = {
      NodeState::kRunning, true, true, true, "the probe cannot work"},
     {"the listener is closed", [](Facts* f) { f->listening = false; }, NodeState::kRunning, true, false, true,
      "running"},
+    {"the probe is refused, nobody looked otherwise",
+     [](Facts* f) {
+       f->listening.reset();
+       AmqpFails(f, Failure::kRefused, seconds(2), amqp::Step::kConnect);
+     },
+     NodeState::kRunning, true, false, true, "nobody listens"},
     {"a partition is remembered", [](Facts* f) { f->partitions = {"rabbit@c"}; }, NodeState::kRunning, true,
      true, true, "cut off from rabbit@c"},
     {"a member is missing", [](Facts* f) { f->unreachable = {"rabbit@c"}; }, NodeState::kRunning, true, true,

@@ -95,6 +95,20 @@ TEST(RabbitmqRelay, ALastLineWithoutItsEnd) {
       "# mainstay: cut here, the rest is over 10 bytes\n");
 }
 
+TEST(RabbitmqRelay, NamesOfTheOldExporter) {
+  RawServer server({.answer = Ok("# HELP rabbitmq_process_resident_memory_bytes Memory used\n"
+                                 "rabbitmq_process_resident_memory_bytes_max 7\n"
+                                 "rabbitmq_process_resident_memory_bytes 143089664\n"
+                                 "rabbitmq_resident_memory_limit_bytes{a=\"b c\"} 1000000000\n")});
+  Relay relay({.port = server.port()});
+  const std::string page = Page(&relay);
+  EXPECT_THAT(page, HasSubstr("\nrabbitmq_node_mem_used 143089664\n"));
+  EXPECT_THAT(page, HasSubstr("\nrabbitmq_node_mem_limit 1e+09\n"));
+  Relay nobody({.port = 1});
+  EXPECT_THAT(Page(&nobody), HasSubstr("# TYPE rabbitmq_node_mem_used gauge\n"));
+  EXPECT_THAT(Page(&nobody), Not(HasSubstr("\nrabbitmq_node_mem_used ")));
+}
+
 TEST(RabbitmqRelay, Authorization) {
   RawServer server({.answer = Ok(kText)});
   RelayOptions o;
