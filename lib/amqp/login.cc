@@ -9,8 +9,7 @@ namespace {
 
 constexpr size_t kLongest = 4096;
 
-absl::StatusOr<std::string> FirstLine(const std::string& path) {
-  MAINSTAY_ASSIGN_OR_RETURN(std::string text, ReadMountedFile(path, kLongest));
+absl::StatusOr<std::string> FirstLine(const std::string& path, std::string text) {
   text = text.substr(0, text.find('\n'));
   if (!text.empty() && text.back() == '\r') text.pop_back();
   // The library takes both for C's strings.
@@ -22,8 +21,10 @@ absl::StatusOr<std::string> FirstLine(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<Login> ReadLogin(const std::string& user_file, const std::string& password_file) {
-  MAINSTAY_ASSIGN_OR_RETURN(std::string user, FirstLine(user_file));
-  MAINSTAY_ASSIGN_OR_RETURN(std::string password, FirstLine(password_file));
+  MAINSTAY_ASSIGN_OR_RETURN(std::string user, ReadMountedFile(user_file, kLongest));
+  MAINSTAY_ASSIGN_OR_RETURN(user, FirstLine(user_file, std::move(user)));
+  MAINSTAY_ASSIGN_OR_RETURN(std::string password, ReadPasswordFile(password_file, kLongest));
+  MAINSTAY_ASSIGN_OR_RETURN(password, FirstLine(password_file, std::move(password)));
   return Login{.user = std::move(user), .password = std::move(password)};
 }
 

@@ -1,7 +1,8 @@
 // Who logs in, as files say it at that moment: secrets are rotated while the agent runs, and are nowhere
 // else.
 //
-// Thread rules: none. Errors: as ReadMountedFile; InvalidArgument for an empty or unusable line.
+// Thread rules: none. Errors: as ReadMountedFile and ReadPasswordFile (mode 0600); InvalidArgument for an
+// empty or unusable line.
 #ifndef MAINSTAY_LIB_AMQP_LOGIN_H_
 #define MAINSTAY_LIB_AMQP_LOGIN_H_
 

@@ -50,6 +50,7 @@ class Tool:
     def write(path, text):
         with open(path, "w", encoding="utf-8") as f:
             f.write(text + "\n")
+        os.chmod(path, 0o600)
 
     def say(self, line):
         self.p.stdin.write(line + "\n")

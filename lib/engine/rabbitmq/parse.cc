@@ -84,26 +84,9 @@ absl::StatusOr<std::optional<States>> ParseStates(const Term& answer) {
 
 }  // namespace
 
-const char* BootStateName(BootState state) {
-  switch (state) {
-    case BootState::kStopped:
-      return "stopped";
-    case BootState::kBooting:
-      return "booting";
-    case BootState::kCoreStarted:
-      return "core_started";
-    case BootState::kReady:
-      return "ready";
-    case BootState::kStopping:
-      return "stopping";
-  }
-  return "";
-}
-
 absl::StatusOr<BootState> ParseBootState(const Term& term) {
-  for (const BootState s : {BootState::kStopped, BootState::kBooting, BootState::kCoreStarted,
-                            BootState::kReady, BootState::kStopping})
-    if (term.IsAtom(BootStateName(s))) return s;
+  for (const BootState s : kBootStates)
+    if (term.IsAtom(ToString(s))) return s;
   return Unexpected("boot state", term);
 }
 

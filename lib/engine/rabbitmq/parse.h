@@ -11,14 +11,11 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "lib/engine/rabbitmq/boot_state.h"
 #include "lib/erlang/term.h"
 
 namespace mainstay::engine::rabbitmq {
 
-// rabbit_boot_state. kStopped: the Erlang node runs, RabbitMQ in it does not (also: paused by a partition, or
-// it waits for its peers' tables, when it says kBooting).
-enum class BootState { kStopped, kBooting, kCoreStarted, kReady, kStopping };
-const char* BootStateName(BootState state);
 absl::StatusOr<BootState> ParseBootState(const erlang::Term& term);
 
 absl::StatusOr<bool> ParseBoolean(const erlang::Term& term);

@@ -82,8 +82,7 @@ void WriteNodeMetrics(const Facts& f, const Judgement& j, metrics::Writer& w) {
   for (const NodeState s : kNodeStates) w.Sample({{"state", ToString(s)}}, s == j.state ? 1 : 0);
   w.Family("mainstay_rabbitmq_boot_state", Type::kGauge,
            "State of this node's boot as RabbitMQ tells it; 1 for the current one.");
-  for (const Boot b : {Boot::kBooting, Boot::kCoreStarted, Boot::kReady, Boot::kStopping, Boot::kStopped})
-    w.Sample({{"state", ToString(b)}}, f.boot == b ? 1 : 0);
+  for (const BootState b : kBootStates) w.Sample({{"state", ToString(b)}}, f.boot == b ? 1 : 0);
   w.Family("mainstay_rabbitmq_ready", Type::kGauge, "1 while this node may have clients.");
   w.Sample(j.ready.ok ? 1 : 0);
   WriteBlocked(f, w);

@@ -89,7 +89,7 @@ Found WhileBooting(const Facts& f) {
 }
 
 Found WhileStopped(const Facts& f) {
-  if (*f.boot == Boot::kStopping) return {NodeState::kStopped, "RabbitMQ stops"};
+  if (*f.boot == BootState::kStopping) return {NodeState::kStopped, "RabbitMQ stops"};
   if (f.minority.value_or(false)) {
     return {NodeState::kPaused,
             absl::StrCat("paused: sees no majority of its cluster",
@@ -121,8 +121,8 @@ Found Find(const Facts& f, const Limits& limits) {
   if (f.draining.value_or(false))
     return {NodeState::kDraining,
             "draining: in maintenance, its listeners are closed; it comes back by revive"};
-  if (f.boot == Boot::kStopped || f.boot == Boot::kStopping) return WhileStopped(f);
-  if (f.boot != Boot::kReady) return WhileBooting(f);
+  if (f.boot == BootState::kStopped || f.boot == BootState::kStopping) return WhileStopped(f);
+  if (f.boot != BootState::kReady) return WhileBooting(f);
   if (f.running && !*f.running) return {NodeState::kStopped, "booted, and RabbitMQ does not run"};
   return WhileRunning(f, limits);
 }
@@ -161,22 +161,6 @@ void Answers(const Facts& f, Judgement* j) {
 }
 
 }  // namespace
-
-const char* ToString(Boot boot) {
-  switch (boot) {
-    case Boot::kBooting:
-      return "booting";
-    case Boot::kCoreStarted:
-      return "core_started";
-    case Boot::kReady:
-      return "ready";
-    case Boot::kStopping:
-      return "stopping";
-    case Boot::kStopped:
-      return "stopped";
-  }
-  return "booting";
-}
 
 const char* ToString(NodeState state) {
   switch (state) {

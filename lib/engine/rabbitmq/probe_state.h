@@ -23,11 +23,9 @@
 
 #include "lib/amqp/verdict.h"
 #include "lib/base/time.h"
+#include "lib/engine/rabbitmq/boot_state.h"
 
 namespace mainstay::engine::rabbitmq {
-
-enum class Boot : uint8_t { kBooting, kCoreStarted, kReady, kStopping, kStopped };
-const char* ToString(Boot boot);  // "core_started", as RabbitMQ says it
 
 struct Facts {
   MonoTime now;
@@ -41,7 +39,7 @@ struct Facts {
   int failed_tries = 0;
 
   // What was answered, `answered` ago.
-  std::optional<Boot> boot;
+  std::optional<BootState> boot;
   std::optional<bool> running;                          // rabbit:is_running()
   std::optional<bool> draining;                         // rabbit_maintenance: no listener, no client
   std::vector<std::string> alarms_memory;               // nodes of the cluster that lack memory

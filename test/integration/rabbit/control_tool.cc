@@ -76,7 +76,7 @@ Json ToJson(const std::vector<MemberChange>& changes) {
 }
 
 Json ToJson(const Check& c) {
-  return {{"boot", BootStateName(c.boot)}, {"alarms", ToJson(c.alarms)}, {"partitions", c.partitions}};
+  return {{"boot", ToString(c.boot)}, {"alarms", ToJson(c.alarms)}, {"partitions", c.partitions}};
 }
 
 Json ToJson(const ClusterMembers& m) { return {{"all", m.all}, {"running", m.running}, {"disc", m.disc}}; }
@@ -128,7 +128,7 @@ Commands MakeCommands(erlang::Session* s, Control* c) {
       {"boot",
        {1,
         [=](const Words&) {
-          return Of<BootState>(c->Boot(), [](const BootState& b) { return Json(BootStateName(b)); });
+          return Of<BootState>(c->Boot(), [](const BootState& b) { return Json(ToString(b)); });
         }}},
       {"is_running", {1, [=](const Words&) { return Plain(c->IsRunning()); }}},
       {"is_booting", {1, [=](const Words&) { return Plain(c->IsBooting()); }}},

@@ -1,6 +1,6 @@
 // RabbitMQ's end-to-end probe, judge and relay of metrics without an agent, for tests and benchmarks.
 //
-//   rabbit_tool AMQP_PORT PLUGIN_PORT USER_FILE PASSWORD_FILE VHOST [CA_FILE SERVER_NAME [CERT KEY]]
+//   rabbit_probe_tool AMQP_PORT PLUGIN_PORT USER_FILE PASSWORD_FILE VHOST [CA_FILE SERVER_NAME [CERT KEY]]
 //
 // Says "http PORT": there are /metrics, the pages below it, and /state. Then, for each line of standard
 // input, one line of JSON:
@@ -91,8 +91,7 @@ void SetFact(rabbitmq::Facts* f, const std::string& name, const std::string& val
     f->failed_tries = f->silence > Duration::zero() ? 9 : 0;
     f->answered = BootClock().Now() - f->silence;
   }
-  for (const rabbitmq::Boot b : {rabbitmq::Boot::kBooting, rabbitmq::Boot::kCoreStarted,
-                                 rabbitmq::Boot::kReady, rabbitmq::Boot::kStopping, rabbitmq::Boot::kStopped})
+  for (const rabbitmq::BootState b : rabbitmq::kBootStates)
     if (name == "boot" && value == rabbitmq::ToString(b)) f->boot = b;
 }
 
@@ -164,9 +163,10 @@ void Lines(amqp::Probe* probe, const amqp::ProbeOptions& options, Known* known) 
 
 int main(int argc, char** argv) {
   if (argc != 6 && argc != 8 && argc != 10) {
-    fprintf(stderr,
-            "usage: rabbit_tool AMQP_PORT PLUGIN_PORT USER_FILE PASSWORD_FILE VHOST [CA_FILE SERVER_NAME "
-            "[CERT KEY]]\n");
+    fprintf(
+        stderr,
+        "usage: rabbit_probe_tool AMQP_PORT PLUGIN_PORT USER_FILE PASSWORD_FILE VHOST [CA_FILE SERVER_NAME "
+        "[CERT KEY]]\n");
     return 2;
   }
   signal(SIGPIPE, SIG_IGN);

@@ -1,6 +1,7 @@
 #include "lib/amqp/probe.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <fstream>
 #include <thread>
@@ -256,6 +257,10 @@ TEST(AmqpLogin, FirstLinesOfFiles) {
   const std::string user = testing::TempDir() + "amqp_user", password = testing::TempDir() + "amqp_password";
   std::ofstream(user) << "mainstay\r\nmore\n";
   std::ofstream(password) << "p w";
+  chmod(password.c_str(), 0644);
+  EXPECT_EQ(ReadLogin(user, password).status().code(), absl::StatusCode::kFailedPrecondition)
+      << "others can read it";
+  chmod(password.c_str(), 0600);
   const auto login = ReadLogin(user, password);
   ASSERT_TRUE(login.ok()) << login.status();
   EXPECT_EQ(login->user, "mainstay");

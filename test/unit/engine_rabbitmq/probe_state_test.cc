@@ -21,7 +21,7 @@ Facts Well() {
   f.process = true;
   f.started = Now() - minutes(30);
   f.answered = Now() - seconds(1);
-  f.boot = Boot::kReady;
+  f.boot = BootState::kReady;
   f.running = true;
   f.draining = false;
   f.partitions.emplace();
@@ -93,24 +93,24 @@ const Row kRows[] = {
        f->failed_tries = 60;
      },
      NodeState::kUnknown, true, false, false, "nothing is known"},
-    {"booting", [](Facts* f) { f->boot = Boot::kBooting; }, NodeState::kStarting, true, false, false,
+    {"booting", [](Facts* f) { f->boot = BootState::kBooting; }, NodeState::kStarting, true, false, false,
      "booting"},
     {"core started",
      [](Facts* f) {
-       f->boot = Boot::kCoreStarted;
+       f->boot = BootState::kCoreStarted;
        f->doing = "recovering 12 queues";
      },
      NodeState::kStarting, true, false, false, "starting: recovering 12 queues: core_started"},
     {"waits for the tables of others",
      [](Facts* f) {
-       f->boot = Boot::kBooting;
+       f->boot = BootState::kBooting;
        f->awaited = {"rabbit@b", "rabbit@c"};
        f->listening = false;
      },
      NodeState::kWaiting, true, false, true, "waiting for peers: rabbit@b, rabbit@c"},
     {"seeding and waiting",
      [](Facts* f) {
-       f->boot = Boot::kBooting;
+       f->boot = BootState::kBooting;
        f->doing = "joining rabbit@b";
        f->awaited = {"rabbit@b"};
      },
@@ -144,7 +144,7 @@ const Row kRows[] = {
      NodeState::kDraining, true, false, true, "in maintenance"},
     {"paused minority",
      [](Facts* f) {
-       f->boot = Boot::kStopped;
+       f->boot = BootState::kStopped;
        f->running = false;
        f->minority = true;
        f->unreachable = {"rabbit@b", "rabbit@c"};
@@ -153,11 +153,11 @@ const Row kRows[] = {
      NodeState::kPaused, true, false, true, "misses rabbit@b, rabbit@c"},
     {"stop_app",
      [](Facts* f) {
-       f->boot = Boot::kStopped;
+       f->boot = BootState::kStopped;
        f->running = false;
      },
      NodeState::kStopped, true, false, true, "start_app"},
-    {"stopping", [](Facts* f) { f->boot = Boot::kStopping; }, NodeState::kStopped, true, false, true,
+    {"stopping", [](Facts* f) { f->boot = BootState::kStopping; }, NodeState::kStopped, true, false, true,
      "stops"},
     {"booted, does not run", [](Facts* f) { f->running = false; }, NodeState::kStopped, true, false, true,
      "does not run"},

@@ -36,7 +36,7 @@ TEST(RabbitmqProbeMetrics, FamiliesNeverVanish) {
   Facts known;
   known.now = known.answered = MonoTime::FromNanos(5);
   known.process = known.running = true;
-  known.boot = Boot::kReady;
+  known.boot = BootState::kReady;
   known.draining = false;
   known.partitions.emplace();
   known.unreachable.emplace();
