@@ -153,7 +153,8 @@ void MetricsPage::WriteOwn(const rpc::StatusView& view, MonoTime now, const http
 
 void MetricsPage::Answer(const http::Request& request, const rpc::StatusView& view, MonoTime now,
                          const http::Counters& http, const http::Reply& reply) const {
-  metrics::Writer w(metrics::Negotiate(request.accept));
+  const bool text = sources_.scraper != nullptr && sources_.scraper->text_only();
+  metrics::Writer w(text ? metrics::Format::kText : metrics::Negotiate(request.accept));
   WriteOwn(view, now, http, w);
   if (sources_.scraper == nullptr) {
     const metrics::Format format = w.format();
@@ -162,15 +163,15 @@ void MetricsPage::Answer(const http::Request& request, const rpc::StatusView& vi
     return;
   }
   metrics::Scraper* scraper = sources_.scraper;
-  const MonoTime deadline = metrics::ScrapeDeadline(request.scrape_timeout, now, kPatience);
+  const MonoTime deadline = metrics::ScrapeDeadline(request.scrape_timeout, now, sources_.patience);
   auto waiting =
       std::make_shared<Waiting>(*sources_.loop, std::move(w), reply, ledger_,
                                 sources_.bounds ? sources_.bounds() : metrics::Bounds(), scraper->prefix());
-  // A second at most, of a clock that stands still in a suspend: so does the one who waits.
+  // Seconds at most, of a clock that stands still in a suspend: so does the one who waits.
   waiting->timer.expires_after(
       std::chrono::duration_cast<boost::asio::steady_timer::duration>(deadline + kGrace - now));
   waiting->timer.async_wait([waiting, scraper](boost::system::error_code error) {
-    if (!error && !waiting->answered) waiting->Finish(scraper->last(), true);
+    if (!error && !waiting->answered) waiting->Finish(scraper->late(), true);
   });
   scraper->Scrape(deadline, [waiting, loop = sources_.loop](const metrics::SnapshotPtr& snapshot) {
     waiting->Finish(snapshot, false);

@@ -38,6 +38,7 @@ class MetricsPage {
     audit::Log* log = nullptr;                               // null: none
     std::shared_ptr<rpc::TlsFiles> tls;                      // null: none is configured
     metrics::Scraper* scraper = nullptr;                     // null: nothing of the database
+    Duration patience = kPatience;                           // of a scrape, for the database
     std::function<metrics::Bounds()> bounds;  // of the database's families; empty: the usual ones
     // More families, after our own; may be empty.
     std::function<void(const rpc::StatusView&, MonoTime, metrics::Writer&)> more;

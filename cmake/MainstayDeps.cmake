@@ -5,6 +5,8 @@
 #   mainstay_dep_protobuf          messages only
 #   mainstay_dep_pq                libpq
 #   mainstay_dep_hiredis           hiredis
+#   mainstay_dep_ei                libei, Erlang's interface for C
+#   mainstay_dep_amqp              rabbitmq-c
 #   mainstay_dep_boost             Asio and Beast, header use; their bodies are compiled once
 #   mainstay_dep_openssl  mainstay_dep_yaml  mainstay_dep_cli11  mainstay_dep_zlib
 #   mainstay_dep_static            link option for programs: no shared libstdc++, nothing unused
@@ -174,6 +176,14 @@ if(MAINSTAY_AGENT)
   target_include_directories(mainstay_dep_hiredis SYSTEM INTERFACE ${MAINSTAY_HIREDIS_INCLUDE})
   target_link_libraries(mainstay_dep_hiredis INTERFACE ${MAINSTAY_HIREDIS_LIBRARY})
 
+  # libei: the handshake of Erlang's distribution. Debian ships the archive alone; libei.a is the one for threads.
+  find_path(MAINSTAY_EI_INCLUDE ei.h REQUIRED)
+  find_library(MAINSTAY_EI_LIBRARY NAMES libei.a REQUIRED)
+  mark_as_advanced(MAINSTAY_EI_INCLUDE MAINSTAY_EI_LIBRARY)
+  add_library(mainstay_dep_ei INTERFACE)
+  target_include_directories(mainstay_dep_ei SYSTEM INTERFACE ${MAINSTAY_EI_INCLUDE})
+  target_link_libraries(mainstay_dep_ei INTERFACE ${MAINSTAY_EI_LIBRARY} Threads::Threads)
+
   add_library(mainstay_dep_protobuf INTERFACE)
   target_link_libraries(mainstay_dep_protobuf INTERFACE protobuf::libprotobuf)
 
@@ -182,6 +192,18 @@ if(MAINSTAY_AGENT)
 
   add_library(mainstay_dep_zlib INTERFACE)
   target_link_libraries(mainstay_dep_zlib INTERFACE ZLIB::ZLIB)
+
+  # rabbitmq-c as Debian 12 has it (0.11, with its security updates): the archive finds our OpenSSL.
+  find_path(MAINSTAY_AMQP_INCLUDE amqp.h REQUIRED)
+  if(MAINSTAY_STATIC)
+    find_library(MAINSTAY_AMQP_LIBRARY NAMES librabbitmq.a rabbitmq REQUIRED)
+  else()
+    find_library(MAINSTAY_AMQP_LIBRARY NAMES rabbitmq REQUIRED)
+  endif()
+  mark_as_advanced(MAINSTAY_AMQP_INCLUDE MAINSTAY_AMQP_LIBRARY)
+  add_library(mainstay_dep_amqp INTERFACE)
+  target_include_directories(mainstay_dep_amqp SYSTEM INTERFACE ${MAINSTAY_AMQP_INCLUDE})
+  target_link_libraries(mainstay_dep_amqp INTERFACE ${MAINSTAY_AMQP_LIBRARY} mainstay_dep_openssl)
 
   add_library(mainstay_dep_yaml INTERFACE)
   target_link_libraries(mainstay_dep_yaml INTERFACE yaml-cpp)

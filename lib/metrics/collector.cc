@@ -156,8 +156,9 @@ Family& FamilyList::Append(absl::string_view name, Type type, absl::string_view 
 Dropped WriteSnapshot(const Snapshot& snapshot, const char* prefix, bool late, MonoTime now,
                       const Bounds& bounds, Writer& w) {
   Dropped dropped;
-  w.Family(absl::StrCat(prefix, "_up"), Type::kGauge,
-           "1 when the database answered this scrape; else the values below are older ones.");
+  w.Family(
+      absl::StrCat(prefix, "_up"), Type::kGauge,
+      "1 when the database answered this scrape; else its values here are older ones, or there are none.");
   w.Sample(snapshot.up && !late ? 1 : 0);
   uint32_t total = 0;
   const Merger merger(snapshot.families);
@@ -177,6 +178,7 @@ Dropped WriteSnapshot(const Snapshot& snapshot, const char* prefix, bool late, M
     }
     if (left > 0) dropped.emplace_back(first.name, left);
   }
+  if (snapshot.text != nullptr) w.Raw(*snapshot.text);
   WriteCollectors(snapshot, prefix, now, w);
   return dropped;
 }

@@ -77,6 +77,9 @@ struct Snapshot {
   Duration took{};
   std::vector<FamiliesPtr> families;  // several may hold the same name: they are one family
   std::vector<CollectorState> collectors;
+  // What the database's own exporter said: Prometheus' text, whole lines, of other families than those above.
+  // Written as it is, and not counted by Bounds.
+  std::shared_ptr<const std::string> text;
 };
 using SnapshotPtr = std::shared_ptr<const Snapshot>;
 
@@ -89,6 +92,10 @@ class Collector {
   virtual void Rest() = 0;
   // "pg": names <prefix>_up, <prefix>_scrape_collector_success, ...
   virtual const char* prefix() const = 0;
+  // Its snapshots have a text: the page is Prometheus' text, whatever the scraper would rather have.
+  virtual bool text_only() const { return false; }
+  // What is shown when a collection does not end in time; null: the last one, marked as such. Any thread.
+  virtual SnapshotPtr Late() const { return nullptr; }
 };
 
 struct Bounds {

@@ -104,6 +104,13 @@ SnapshotPtr Scraper::last() const {
   return shared_->last;
 }
 
+SnapshotPtr Scraper::late() const {
+  SnapshotPtr out = shared_->collector->Late();
+  return out == nullptr ? last() : out;
+}
+
+bool Scraper::text_only() const { return shared_->collector->text_only(); }
+
 Scraper::Counters Scraper::counters() const {
   const std::lock_guard<std::mutex> lock(shared_->mutex);
   return shared_->counters;

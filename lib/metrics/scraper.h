@@ -9,7 +9,7 @@
 // - After `rest_after` without a scrape the collector is told to rest and the thread ends: nothing runs and
 //   nothing is kept when nobody asks.
 //
-// Thread rules: Scrape and Stop on the thread that owns it; last and counters on any.
+// Thread rules: Scrape and Stop on the thread that owns it; last, late and counters on any.
 #ifndef MAINSTAY_LIB_METRICS_SCRAPER_H_
 #define MAINSTAY_LIB_METRICS_SCRAPER_H_
 
@@ -48,6 +48,8 @@ class Scraper {
   // `done` is called once, on the scraper's thread; or never, when Stop comes first.
   void Scrape(MonoTime deadline, Done done);
   SnapshotPtr last() const;  // null: none, or given back
+  SnapshotPtr late() const;  // what the collector shows when it is late, else last()
+  bool text_only() const;
   Counters counters() const;
   const char* prefix() const;
   // False: the collector did not return in time and its thread was left behind.

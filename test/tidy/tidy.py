@@ -31,6 +31,8 @@ THIRD_PARTIES = [  # (name, include as written, linked target)
     ("openssl", r"openssl/", r"(mainstay_dep_openssl|OpenSSL::)"),
     ("pq", r"(libpq|pg_config|postgres_ext)", r"(mainstay_dep_pq|PostgreSQL::)"),
     ("hiredis", r"hiredis/", r"mainstay_dep_hiredis"),
+    ("ei", r"ei\.h$", r"mainstay_dep_ei"),
+    ("amqp", r"amqp(_\w+)?\.h", r"mainstay_dep_amqp"),
     ("protobuf", r"(google/protobuf/|.*(?<!\.grpc)\.pb\.h)", r"(mainstay_dep_protobuf|protobuf::)"),
     ("grpc", r"(grpc|grpcpp|grpc\+\+)/|.*\.grpc\.pb\.h", r"(mainstay_dep_grpc|gRPC::)"),
     ("yaml", r"yaml-cpp/", r"(mainstay_dep_yaml|yaml-cpp)"),

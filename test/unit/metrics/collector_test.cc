@@ -47,10 +47,12 @@ TEST(Collector, PartsOfAFamilyAreOneFamily) {
   Writer w;
   const Dropped dropped = WriteSnapshot(s, "db", false, BootClock().Now(), {}, w);
   EXPECT_TRUE(dropped.empty());
-  EXPECT_THAT(w.Finish(),
-              HasSubstr("# HELP db_up 1 when the database answered this scrape; else the values below are "
-                        "older ones.\n# TYPE db_up gauge\ndb_up 1\n# HELP t Help.\n# TYPE t gauge\n"
-                        "t{a=\"0\"} 0\nt{b=\"0\"} 0\n# HELP u Help."));
+  EXPECT_THAT(
+      w.Finish(),
+      HasSubstr(
+          "# HELP db_up 1 when the database answered this scrape; else its values here are "
+          "older ones, or there are none.\n# TYPE db_up gauge\ndb_up 1\n# HELP t Help.\n# TYPE t gauge\n"
+          "t{a=\"0\"} 0\nt{b=\"0\"} 0\n# HELP u Help."));
 }
 
 TEST(Collector, WhatIsCutIsCounted) {
