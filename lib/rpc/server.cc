@@ -28,7 +28,6 @@ namespace {
 
 constexpr size_t kMemoryQuota = 8 << 20;
 constexpr int kMaxConnectionGraceMs = 10 * 60 * 1000;  // the longest call
-constexpr int kMaxConnectionIdleMs = 10 * 60 * 1000;
 
 // gRPC unlinks whatever socket it finds at a path before it binds: find out first whether somebody answers on
 // it.
@@ -49,6 +48,7 @@ void SetBounds(grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, 64);
   builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 8192);
   builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 5000);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, 10 * 60 * 1000);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10000);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 3000);
   // Peers ping every 10 s while a call is under way (channel.cc).
@@ -119,8 +119,6 @@ class ServerImpl : public Server {
           absl::StrCat("gRPC server on ", address, ": somebody listens there; stop the other agent"));
     }
     if (tls != nullptr && !IsUnix(address)) {
-      // Not for callers of this machine: gRPC 1.51 wakes a thread each second for such a timer.
-      builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kMaxConnectionIdleMs);
       builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS,
                                   static_cast<int>(max_age_ / std::chrono::milliseconds(1)));
       builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kMaxConnectionGraceMs);

@@ -206,7 +206,7 @@ def parse(argv):
 def run(o, results):
     def say(text):
         print(f"    {text}", flush=True)
-    shutil.rmtree(LOGS, ignore_errors=True)
+    shutil.rmtree(os.path.join(LOGS, o.engine), ignore_errors=True)
     world = World.up(o.prefix, ENGINES[o.engine], say, o.keep)
     try:
         world.values["mainstay"]["election"] = {"lock": o.lock, "profile": o.profile}

@@ -253,8 +253,8 @@ class World:
 
     # ---- evidence ----
     def keep_evidence(self, case, text):
-        """What a person wants to see of a case that failed or took too long, in build/cluster-logs/CASE."""
-        folder = os.path.join(LOGS, case)
+        """What a person wants to see of a case that failed or took too long, in build/cluster-logs/ENGINE/CASE."""
+        folder = os.path.join(LOGS, self.engine.name, case)
         os.makedirs(folder, exist_ok=True)
 
         def keep(name, *args):
