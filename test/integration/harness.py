@@ -15,10 +15,8 @@ import itertools
 import json
 import os
 import pwd
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.error
@@ -27,6 +25,7 @@ import urllib.request
 import psycopg2
 
 import procs
+from portbook import PortBook
 from workload import Load, Late, Session, compare
 
 PG_BIN = os.environ.get("MAINSTAY_PG_BIN", "/usr/lib/postgresql/15/bin")
@@ -36,26 +35,6 @@ ADMIN = ("switchover", "failover", "pause", "resume", "restart", "reload", "rein
 
 class Failure(AssertionError):
     """Something did not happen within its bound; the message says what was seen instead."""
-
-
-class PortBook:
-    """Free ports below the range that the kernel gives to outgoing connections."""
-    def __init__(self):
-        self.given = set()
-
-    def take(self):
-        for _ in range(1000):
-            port = random.randrange(20000, 32000)
-            if port in self.given:
-                continue
-            with socket.socket() as s:
-                try:
-                    s.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-            self.given.add(port)
-            return port
-        raise Failure("no free port between 20000 and 32000")
 
 
 class Member:

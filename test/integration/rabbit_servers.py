@@ -20,6 +20,7 @@ import sys
 import time
 
 import procs
+from portbook import PortBook
 
 HOME = "/usr/lib/rabbitmq/lib"
 EPMD = "/usr/bin/epmd"
@@ -34,34 +35,12 @@ def sbin():
     return found[-1]
 
 
+PORTS = PortBook()
+
+
 def free_ports(n, span=1):
-    """`n` ports that nobody listens on; with `span` each is the first of so many. None is given twice in one call."""
-    taken, out = [], []
-    try:
-        for _ in range(200 * n):
-            s = socket.socket()
-            taken.append(s)  # kept until the end: the kernel gives no port twice
-            s.bind((LOOPBACK, 0))
-            port = s.getsockname()[1]
-            if port + span > 65535 or any(port <= p < port + span or p <= port < p + span for p in out):
-                continue
-            if all(bindable(port + i) for i in range(1, span)):
-                out.append(port)
-            if len(out) == n:
-                return out
-        raise AssertionError("no free ports")
-    finally:
-        for s in taken:
-            s.close()
-
-
-def bindable(port):
-    with socket.socket() as s:
-        try:
-            s.bind((LOOPBACK, port))
-            return True
-        except OSError:
-            return False
+    """`n` ports that nobody has; with `span` each is the first of so many."""
+    return [PORTS.take(span) for _ in range(n)]
 
 
 def connects(port):

@@ -79,8 +79,11 @@ class RabbitCluster(unittest.TestCase):
         shrunk = self.a.get("shrink", third)
         self.assertEqual(sorted((c["queue"], c["members"], c["error"]) for c in shrunk), [(f"q{i}", 2, "") for i in range(1, QUEUES + 1)])
         self.assertEqual(len(self.a.get("critical")), QUEUES)
-        self.assertEqual(len(self.a.get("grow", third)), QUEUES)
-        self.assertEqual(self.a.get("critical"), [])
+        # All queues take a busy node more than a call may last: then it is unknown, goes on in the node, and the queues are asked.
+        grown = self.bounded(self.a.ask("grow", third))
+        self.assertTrue(len(grown["value"]) == QUEUES if grown["ok"] else grown["code"] in UNKNOWN, grown)
+        wait("all have a replica there", lambda: all(third in q["members"] for q in self.queues()))
+        wait("nothing hangs on one node", lambda: self.a.get("critical") == [])
 
     def test_leaders_move_away_and_come_back(self):
         self.c.get("drain")

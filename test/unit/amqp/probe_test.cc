@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <thread>
@@ -254,7 +255,8 @@ TEST(AmqpProbe, TheDeadlineOfACheckHolds) {
 }
 
 TEST(AmqpLogin, FirstLinesOfFiles) {
-  const std::string user = testing::TempDir() + "amqp_user", password = testing::TempDir() + "amqp_password";
+  const std::string mine = testing::TempDir() + "amqp-" + std::to_string(getpid());
+  const std::string user = mine + "-user", password = mine + "-password";
   std::ofstream(user) << "mainstay\r\nmore\n";
   std::ofstream(password) << "p w";
   chmod(password.c_str(), 0644);
@@ -267,6 +269,8 @@ TEST(AmqpLogin, FirstLinesOfFiles) {
   EXPECT_EQ(login->password, "p w");
   std::ofstream(password) << "\nnot this\n";
   EXPECT_EQ(ReadLogin(user, password).status().code(), absl::StatusCode::kInvalidArgument);
+  unlink(user.c_str());
+  unlink(password.c_str());
   EXPECT_FALSE(ReadLogin(user, password + ".none").ok());
 }
 

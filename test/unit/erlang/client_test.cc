@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <mutex>
 
@@ -25,9 +26,17 @@ using ::testing::Not;
 constexpr char kName[] = "fake@localhost";
 const std::string kTickBytes(4, '\0');
 
+// Of this run; gone when it ends.
+struct Folder {
+  const std::string path = absl::StrCat(::testing::TempDir(), "client-cookies-", getpid(), "/");
+  Folder() { std::filesystem::create_directory(path); }
+  ~Folder() { std::filesystem::remove_all(path); }
+};
+
 std::string CookieFile(const std::string& cookie) {
+  static const Folder folder;
   static int n = 0;
-  const std::string path = absl::StrCat(::testing::TempDir(), "client-cookie-", getpid(), "-", ++n);
+  const std::string path = absl::StrCat(folder.path, ++n);
   std::ofstream(path) << cookie;
   EXPECT_EQ(chmod(path.c_str(), 0400), 0);
   return path;
