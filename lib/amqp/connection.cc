@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
+#include "lib/amqp/table.h"
 #include "lib/base/file.h"
 #include "lib/base/strings.h"
 
@@ -22,9 +23,10 @@ namespace mainstay::amqp {
 namespace {
 
 constexpr int kChannels = 16;
-constexpr int kFrameMax = 8192;
 constexpr size_t kLongestBody = 4096;  // of a delivery, kept
+constexpr size_t kLongestKey = 256;
 constexpr int kGoodbye = 200;
+constexpr uint16_t kPrefetch = 64;  // deliveries that wait for our acknowledgement
 constexpr Duration kPatienceOfGoodbye = std::chrono::seconds(1);
 constexpr Duration kLongestWait = std::chrono::minutes(1);
 
@@ -52,6 +54,22 @@ amqp_table_entry_t Yes(const char* key) {
   out.key = amqp_cstring_bytes(key);
   out.value.kind = AMQP_FIELD_KIND_BOOLEAN;
   out.value.value.boolean = 1;
+  return out;
+}
+
+amqp_table_entry_t TextEntry(const char* key, const char* value) {
+  amqp_table_entry_t out = {};
+  out.key = amqp_cstring_bytes(key);
+  out.value.kind = AMQP_FIELD_KIND_UTF8;
+  out.value.value.bytes = amqp_cstring_bytes(value);
+  return out;
+}
+
+Event Confirm(Event::Kind kind, uint64_t tag, bool multiple) {
+  Event out;
+  out.kind = kind;
+  out.tag = tag;
+  out.multiple = multiple;
   return out;
 }
 
@@ -101,6 +119,8 @@ Trouble Connection::Open(const Endpoint& endpoint, const Login& login, MonoTime 
   *step = Step::kLogin;
   return LogIn(endpoint, login, deadline);
 }
+
+int Connection::fd() const { return state_ == nullptr ? -1 : amqp_get_sockfd(state_); }
 
 void Connection::Close() {
   if (state_ != nullptr) amqp_destroy_connection(state_);
@@ -193,7 +213,7 @@ Trouble Connection::LogIn(const Endpoint& endpoint, const Login& login, MonoTime
   timeval left = Left(deadline);
   amqp_set_handshake_timeout(state_, &left);
   const amqp_rpc_reply_t reply =
-      amqp_login_with_properties(state_, endpoint.vhost.c_str(), kChannels, kFrameMax, 0, &table,
+      amqp_login_with_properties(state_, endpoint.vhost.c_str(), kChannels, endpoint.frame_max, 0, &table,
                                  AMQP_SASL_METHOD_PLAIN, login.user.c_str(), login.password.c_str());
   Trouble t = Judge(reply, Step::kLogin);
   if (t.ok()) {
@@ -289,10 +309,38 @@ Trouble Connection::DeclareQueue(MonoTime deadline, std::string* name) {
   return Judge(amqp_get_rpc_reply(state_), Step::kQueue);
 }
 
-Trouble Connection::Consume(const std::string& queue, MonoTime deadline) {
+Trouble Connection::DeclareShared(const SharedQueue& queue, MonoTime deadline) {
   if (Trouble t = Room(deadline); !t.ok()) return t;
   SetPatience(deadline);
-  amqp_basic_consume(state_, channel_, Bytes(queue), amqp_empty_bytes, 0, 0, 1, amqp_empty_table);
+  amqp_table_entry_t arguments[4] = {};
+  arguments[0] = TextEntry("x-queue-type", "quorum");
+  arguments[1] = Yes("x-single-active-consumer");
+  arguments[2].key = amqp_cstring_bytes("x-max-length");
+  arguments[2].value.kind = AMQP_FIELD_KIND_I64;
+  arguments[2].value.value.i64 = queue.max_length;
+  arguments[3] = TextEntry("x-overflow", "drop-head");
+  const amqp_table_t table = {.num_entries = 4, .entries = arguments};
+  amqp_queue_declare(state_, channel_, Bytes(queue.name), 0, 1, 0, 0, table);
+  return Judge(amqp_get_rpc_reply(state_), Step::kQueue);
+}
+
+Trouble Connection::Bind(const std::string& queue, const std::string& exchange, const std::string& key,
+                         MonoTime deadline) {
+  if (Trouble t = Room(deadline); !t.ok()) return t;
+  SetPatience(deadline);
+  amqp_queue_bind(state_, channel_, Bytes(queue), Bytes(exchange), Bytes(key), amqp_empty_table);
+  return Judge(amqp_get_rpc_reply(state_), Step::kQueue);
+}
+
+Trouble Connection::Consume(const std::string& queue, MonoTime deadline, bool exclusive) {
+  if (Trouble t = Room(deadline); !t.ok()) return t;
+  SetPatience(deadline);
+  if (!exclusive) {
+    amqp_basic_qos(state_, channel_, 0, kPrefetch, 0);
+    if (Trouble t = Judge(amqp_get_rpc_reply(state_), Step::kQueue); !t.ok()) return t;
+  }
+  amqp_basic_consume(state_, channel_, Bytes(queue), amqp_empty_bytes, 0, 0, exclusive ? 1 : 0,
+                     amqp_empty_table);
   return Judge(amqp_get_rpc_reply(state_), Step::kQueue);
 }
 
@@ -343,22 +391,12 @@ bool Connection::TakeMethod(const amqp_frame_t& frame, Event* event) {
   switch (m.id) {
     case AMQP_BASIC_ACK_METHOD: {
       const auto* d = static_cast<const amqp_basic_ack_t*>(m.decoded);
-      *event = {.kind = Kind::kAck,
-                .tag = d->delivery_tag,
-                .multiple = d->multiple != 0,
-                .code = 0,
-                .text = "",
-                .body = ""};
+      *event = Confirm(Kind::kAck, d->delivery_tag, d->multiple != 0);
       return true;
     }
     case AMQP_BASIC_NACK_METHOD: {
       const auto* d = static_cast<const amqp_basic_nack_t*>(m.decoded);
-      *event = {.kind = Kind::kNack,
-                .tag = d->delivery_tag,
-                .multiple = d->multiple != 0,
-                .code = 0,
-                .text = "",
-                .body = ""};
+      *event = Confirm(Kind::kNack, d->delivery_tag, d->multiple != 0);
       return true;
     }
     case AMQP_BASIC_DELIVER_METHOD:
@@ -366,8 +404,10 @@ bool Connection::TakeMethod(const amqp_frame_t& frame, Event* event) {
       partial_.emplace();
       header_seen_ = false;
       if (m.id == AMQP_BASIC_DELIVER_METHOD) {
+        const auto* d = static_cast<const amqp_basic_deliver_t*>(m.decoded);
         partial_->kind = Kind::kDeliver;
-        partial_->tag = static_cast<const amqp_basic_deliver_t*>(m.decoded)->delivery_tag;
+        partial_->tag = d->delivery_tag;
+        partial_->key = Cut(Text(d->routing_key), kLongestKey);
       } else {
         const auto* d = static_cast<const amqp_basic_return_t*>(m.decoded);
         partial_->kind = Kind::kReturn;
@@ -409,6 +449,9 @@ bool Connection::TakeContent(const amqp_frame_t& frame, Event* event) {
   if (frame.frame_type == AMQP_FRAME_HEADER && !header_seen_) {
     header_seen_ = true;
     missing_ = frame.payload.properties.body_size;
+    const auto* p = static_cast<const amqp_basic_properties_t*>(frame.payload.properties.decoded);
+    if (partial_->kind == Event::Kind::kDeliver && (p->_flags & AMQP_BASIC_HEADERS_FLAG) != 0)
+      partial_->headers = TableText(p->headers);
   } else if (frame.frame_type == AMQP_FRAME_BODY && header_seen_) {
     const amqp_bytes_t& part = frame.payload.body_fragment;
     missing_ -= std::min<uint64_t>(missing_, part.len);

@@ -46,6 +46,14 @@ struct Endpoint {
   std::string vhost = "/";
   std::string name;             // what the broker's lists call the connection
   std::optional<TlsFiles> tls;  // plain text without
+  int frame_max = 8192;         // bytes; a message's headers must fit into one frame
+};
+
+// A queue for members that all consume from it, one at a time: durable, replicated (quorum), with a single
+// active consumer; what is over `max_length` is dropped, the oldest first.
+struct SharedQueue {
+  std::string name;
+  int64_t max_length = 100000;
 };
 
 class Connection {
@@ -58,6 +66,7 @@ class Connection {
   // Connected and logged in; `step` tells how far it came.
   Trouble Open(const Endpoint& endpoint, const Login& login, MonoTime deadline, Step* step);
   bool open() const { return state_ != nullptr; }
+  int fd() const;  // of the socket, for who wants to shut it down from another thread; -1: not open
   // Says goodbye when there is time for it; a second of patience at most.
   void CloseKindly(MonoTime deadline);
   void Close();
@@ -68,7 +77,11 @@ class Connection {
   // A queue of this connection alone, named by the broker, gone with it: it lives on the node that we talk
   // to, whatever the placement of queues is set to.
   Trouble DeclareQueue(MonoTime deadline, std::string* name);
-  Trouble Consume(const std::string& queue, MonoTime deadline);
+  // Fine when it is there already with the same arguments.
+  Trouble DeclareShared(const SharedQueue& queue, MonoTime deadline);
+  Trouble Bind(const std::string& queue, const std::string& exchange, const std::string& key,
+               MonoTime deadline);
+  Trouble Consume(const std::string& queue, MonoTime deadline, bool exclusive = true);
 
   // To the default exchange, mandatory. Numbers of publishes on a channel count from 1: published().
   Trouble Publish(const std::string& queue, const std::string& body, MonoTime deadline);

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "lib/amqp/verdict.h"
@@ -43,6 +44,8 @@ struct Event {
   int code = 0;
   std::string text;
   std::string body;
+  std::string key;                                           // kDeliver: the routing key
+  std::vector<std::pair<std::string, std::string>> headers;  // kDeliver: as text (table.h), the first 64
 };
 
 class Round {

@@ -23,12 +23,14 @@ struct Severity {
   LogWeight weight;
 };
 constexpr Severity kSeverities[] = {
-    {"LOG", LogWeight::kInfo},     {"ERROR", LogWeight::kError},  {"FATAL", LogWeight::kError},
-    {"WARNING", LogWeight::kWarn}, {"NOTICE", LogWeight::kInfo},  {"INFO", LogWeight::kInfo},
-    {"PANIC", LogWeight::kError},  {"DEBUG", LogWeight::kDebug},  {"DEBUG1", LogWeight::kDebug},
-    {"DEBUG2", LogWeight::kDebug}, {"DEBUG3", LogWeight::kDebug}, {"DEBUG4", LogWeight::kDebug},
-    {"DEBUG5", LogWeight::kDebug}, {"debug", LogWeight::kDebug},  {"verbose", LogWeight::kDebug},
-    {"notice", LogWeight::kInfo},  {"warning", LogWeight::kWarn},
+    {"LOG", LogWeight::kInfo},        {"ERROR", LogWeight::kError},    {"FATAL", LogWeight::kError},
+    {"WARNING", LogWeight::kWarn},    {"NOTICE", LogWeight::kInfo},    {"INFO", LogWeight::kInfo},
+    {"PANIC", LogWeight::kError},     {"DEBUG", LogWeight::kDebug},    {"DEBUG1", LogWeight::kDebug},
+    {"DEBUG2", LogWeight::kDebug},    {"DEBUG3", LogWeight::kDebug},   {"DEBUG4", LogWeight::kDebug},
+    {"DEBUG5", LogWeight::kDebug},    {"debug", LogWeight::kDebug},    {"verbose", LogWeight::kDebug},
+    {"notice", LogWeight::kInfo},     {"warning", LogWeight::kWarn},   {"info", LogWeight::kInfo},
+    {"error", LogWeight::kError},     {"critical", LogWeight::kError}, {"alert", LogWeight::kError},
+    {"emergency", LogWeight::kError},
 };
 
 // The fields of one record of CSV; an unfinished last one counts.
@@ -109,6 +111,21 @@ void AppendRing(JsonObject& out, const RingFacts& r) {
   o.TextUnlessEmpty("context", r.context);
   if (!r.object.empty()) o.Text("object", Redact(r.object));
   o.Fixed("completeness", r.completeness);
+  o.Close();
+}
+
+constexpr size_t kMaxFields = 40;
+
+void AppendEvent(JsonObject& out, const BrokerEvent& e) {
+  JsonObject o = out.Open("event");
+  o.Text("name", e.name);
+  JsonObject fields = o.Open("fields");
+  for (size_t i = 0; i < e.fields.size() && i < kMaxFields; ++i) {
+    std::string key;
+    AppendText(&key, e.fields[i].first, 64);
+    fields.Text(key.substr(1, key.size() - 2), Redact(e.fields[i].second));
+  }
+  fields.Close();
   o.Close();
 }
 
@@ -214,7 +231,7 @@ std::string Format(const DatabaseLine& l, const Identity& who, uint64_t seq, int
   const std::optional<double> duration =
       l.duration_ms.has_value() || l.clazz.has_value() ? l.duration_ms : DurationMs(l.message.head());
   std::optional<PgAudit> audit;
-  if (clazz == LogClass::kAudit) audit = ParsePgAudit(l.message.head());
+  if (clazz == LogClass::kAudit && !l.event.has_value()) audit = ParsePgAudit(l.message.head());
   const std::string message = Redact(l.message.head());
   std::string out;
   bool shortened = l.cut();
@@ -232,6 +249,7 @@ std::string Format(const DatabaseLine& l, const Identity& who, uint64_t seq, int
     AppendRecord(o, l);
     if (audit.has_value()) AppendPgAudit(o, *audit);
     if (l.ring.has_value()) AppendRing(o, *l.ring);
+    if (l.event.has_value()) AppendEvent(o, *l.event);
     if (shortened) {
       o.Bool("truncated", true);
       o.Number("bytes", static_cast<int64_t>(l.bytes()));

@@ -17,6 +17,8 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 
@@ -82,10 +84,17 @@ struct RingFacts {
   const char* completeness = "full";    // full | gapped (entries are missing before this one) | sampled
 };
 
+// What a broker tells of itself as an event (RabbitMQ's event exchange).
+struct BrokerEvent {
+  std::string name;                                         // "user.created"
+  std::vector<std::pair<std::string, std::string>> fields;  // as it came
+};
+
 struct DatabaseLine {
   std::optional<LogClass> clazz;  // told by who made the line; else it follows from the text
   std::optional<double> duration_ms;
   std::optional<RingFacts> ring;
+  std::optional<BrokerEvent> event;
   int64_t unix_us = 0;   // 0: not told
   std::string severity;  // as the server wrote it (it may be translated); "" : not a line of its own making
   std::string sqlstate;

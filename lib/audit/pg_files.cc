@@ -35,24 +35,6 @@ bool ZoneSeconds(absl::string_view zone, int64_t* out) {
   return true;
 }
 
-void AppendUtf8(std::string* out, uint32_t c) {
-  if (c < 0x80) {
-    out->push_back(static_cast<char>(c));
-  } else if (c < 0x800) {
-    out->push_back(static_cast<char>(0xc0 | c >> 6));
-    out->push_back(static_cast<char>(0x80 | (c & 0x3f)));
-  } else if (c < 0x10000) {
-    out->push_back(static_cast<char>(0xe0 | c >> 12));
-    out->push_back(static_cast<char>(0x80 | (c >> 6 & 0x3f)));
-    out->push_back(static_cast<char>(0x80 | (c & 0x3f)));
-  } else {
-    out->push_back(static_cast<char>(0xf0 | c >> 18));
-    out->push_back(static_cast<char>(0x80 | (c >> 12 & 0x3f)));
-    out->push_back(static_cast<char>(0x80 | (c >> 6 & 0x3f)));
-    out->push_back(static_cast<char>(0x80 | (c & 0x3f)));
-  }
-}
-
 }  // namespace
 
 int64_t ParsePgTime(absl::string_view text) {
@@ -161,99 +143,21 @@ void PgCsvParser::Gap(const Sink&) {
 // ---- jsonlog ----
 
 void PgJsonParser::Feed(absl::string_view bytes, const Sink& sink) {
+  const auto found = [this](const std::string& name, HeadText& value) { Field(name, value); };
   for (const char c : bytes) {
     if (c == '\n') {
       if (!skip_ && any_) EndOfLine(sink);
       skip_ = any_ = false;
-      at_ = At::kOutside;
+      json_.Restart();
       record_ = DatabaseLine();
     } else if (!skip_) {
       any_ = true;
-      Byte(c);
+      json_.Byte(c, found);
     }
   }
 }
 
-void PgJsonParser::Byte(char c) {
-  switch (at_) {
-    case At::kOutside:
-      if (c != '"') break;  // { , and spaces
-      at_ = At::kKey;
-      key_.clear();
-      break;
-    case At::kKey:
-      if (c == '"') {
-        at_ = At::kColon;
-      } else if (key_.size() < 64) {
-        key_.push_back(c);
-      }
-      break;
-    case At::kColon:
-      value_ = HeadText();
-      escape_ = false;
-      hex_left_ = 0;
-      surrogate_ = 0;
-      if (c == '"') {
-        at_ = At::kString;
-      } else if (c != ':' && c != ' ') {
-        at_ = At::kBare;
-        value_.Append(absl::string_view(&c, 1));
-      }
-      break;
-    case At::kString:
-      InString(c);
-      break;
-    case At::kBare:
-      if (c == ',' || c == '}') {
-        EndOfValue();
-      } else {
-        value_.Append(absl::string_view(&c, 1));
-      }
-      break;
-  }
-}
-
-void PgJsonParser::InString(char c) {
-  if (hex_left_ > 0) {
-    const bool digit = absl::ascii_isxdigit(static_cast<unsigned char>(c));
-    const uint32_t v = !digit ? 0U
-                       : absl::ascii_isdigit(static_cast<unsigned char>(c))
-                           ? static_cast<uint32_t>(c - '0')
-                           : static_cast<uint32_t>((c | 0x20) - 'a' + 10);
-    hex_ = hex_ << 4 | v;
-    if (--hex_left_ > 0) return;
-    if (hex_ >= 0xd800 && hex_ < 0xdc00) {
-      surrogate_ = hex_;
-      return;
-    }
-    std::string utf8;
-    if (hex_ >= 0xdc00 && hex_ < 0xe000) {
-      hex_ = surrogate_ != 0 ? 0x10000 + ((surrogate_ - 0xd800) << 10) + (hex_ - 0xdc00) : 0xfffd;
-    }
-    surrogate_ = 0;
-    AppendUtf8(&utf8, hex_);
-    value_.Append(utf8);
-  } else if (escape_) {
-    escape_ = false;
-    if (c == 'u') {
-      hex_left_ = 4;
-      hex_ = 0;
-      return;
-    }
-    constexpr absl::string_view from = "ntrbf", to = "\n\t\r\b\f";
-    const size_t at = from.find(c);
-    value_.Append(at == absl::string_view::npos ? absl::string_view(&c, 1) : to.substr(at, 1));
-  } else if (c == '\\') {
-    escape_ = true;
-  } else if (c == '"') {
-    EndOfValue();
-  } else {
-    value_.Append(absl::string_view(&c, 1));
-  }
-}
-
-void PgJsonParser::EndOfValue() {
-  at_ = At::kOutside;
+void PgJsonParser::Field(const std::string& name, HeadText& value) {
   DatabaseLine& l = record_;
   const std::pair<absl::string_view, std::string*> texts[] = {{"user", &l.user},
                                                               {"dbname", &l.database},
@@ -266,29 +170,29 @@ void PgJsonParser::EndOfValue() {
                                                               {"state_code", &l.sqlstate},
                                                               {"remote_host", &l.remote}};
   for (const auto& [key, to] : texts) {
-    if (key_ == key) return void(*to = value_.head().substr(0, 256));
+    if (name == key) return void(*to = value.head().substr(0, 256));
   }
   const std::pair<absl::string_view, HeadText*> heads[] = {
       {"message", &l.message}, {"detail", &l.detail},       {"hint", &l.hint},
       {"context", &l.context}, {"statement", &l.statement}, {"internal_query", &l.query}};
   for (const auto& [key, to] : heads) {
-    if (key_ == key) return void(*to = std::exchange(value_, HeadText()));
+    if (name == key) return void(*to = std::exchange(value, HeadText()));
   }
-  const std::string& v = value_.head();
-  if (key_ == "timestamp") l.unix_us = ParsePgTime(v);
-  if (key_ == "pid") l.pid = Number(v);
-  if (key_ == "line_num") l.session_line = Number(v);
-  if (key_ == "txid" && v != "0") l.transaction = v.substr(0, 32);
-  if (key_ == "query_id" && v != "0") l.query_id = v.substr(0, 32);
-  if (key_ == "remote_port") l.remote = absl::StrCat(l.remote, "(", v.substr(0, 8), ")");
-  if (key_ == "func_name") l.location = v.substr(0, 100);
-  if (key_ == "file_name") l.location = absl::StrCat(l.location, ", ", v.substr(0, 100));
-  if (key_ == "file_line_num") l.location = absl::StrCat(l.location, ":", v.substr(0, 8));
+  const std::string& v = value.head();
+  if (name == "timestamp") l.unix_us = ParsePgTime(v);
+  if (name == "pid") l.pid = Number(v);
+  if (name == "line_num") l.session_line = Number(v);
+  if (name == "txid" && v != "0") l.transaction = v.substr(0, 32);
+  if (name == "query_id" && v != "0") l.query_id = v.substr(0, 32);
+  if (name == "remote_port") l.remote = absl::StrCat(l.remote, "(", v.substr(0, 8), ")");
+  if (name == "func_name") l.location = v.substr(0, 100);
+  if (name == "file_name") l.location = absl::StrCat(l.location, ", ", v.substr(0, 100));
+  if (name == "file_line_num") l.location = absl::StrCat(l.location, ":", v.substr(0, 8));
 }
 
 void PgJsonParser::EndOfLine(const Sink& sink) {
-  if (at_ != At::kOutside) {  // it ends in the middle
-    EndOfValue();
+  if (json_.inside()) {  // it ends in the middle
+    json_.Break([this](const std::string& name, HeadText& value) { Field(name, value); });
     record_.broken = true;
   }
   if (record_.message.size() == 0 && record_.severity.empty()) return;
@@ -297,7 +201,7 @@ void PgJsonParser::EndOfLine(const Sink& sink) {
 
 void PgJsonParser::Gap(const Sink&) {
   record_ = DatabaseLine();
-  at_ = At::kOutside;
+  json_.Restart();
   any_ = false;
   skip_ = true;
 }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "lib/audit/database_log.h"
+#include "lib/audit/flat_json.h"
 
 namespace mainstay::audit {
 
@@ -45,19 +46,10 @@ class PgJsonParser : public LogParser {
   bool pending() const override { return false; }
 
  private:
-  void Byte(char c);
-  void InString(char c);
-  void EndOfValue();
+  void Field(const std::string& name, HeadText& value);
   void EndOfLine(const Sink& sink);
 
-  enum class At : uint8_t { kOutside, kKey, kColon, kString, kBare };
-  At at_ = At::kOutside;
-  bool escape_ = false;
-  int hex_left_ = 0;  // digits of \uXXXX still to come
-  uint32_t hex_ = 0;
-  uint32_t surrogate_ = 0;  // a high one that waits for its low one
-  std::string key_;
-  HeadText value_;
+  FlatJson json_;
   DatabaseLine record_;
   bool any_ = false;
   bool skip_ = false;

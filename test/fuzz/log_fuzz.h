@@ -10,6 +10,7 @@
 #include "lib/audit/database_log.h"
 #include "lib/audit/pg_files.h"
 #include "lib/audit/pg_stderr.h"
+#include "lib/audit/rabbit_log.h"
 #include "lib/audit/redact.h"
 #include "lib/audit/redis_log.h"
 #include "lib/audit/redis_text.h"
@@ -67,6 +68,11 @@ inline void FuzzLog(const uint8_t* data, size_t size) {
   const std::string text = input.substr(3);
   const unsigned pieces = data[1] | static_cast<unsigned>(data[2]) << 8;
   if (data[0] == 'r') return FuzzRedisLog(text, pieces, input);
+  if (data[0] == 'q') {
+    RabbitLogParser parser;
+    ParseRabbitTime(text);
+    return FuzzParser(parser, text, pieces, input);
+  }
   switch (data[0] % 4) {
     case 0: {
       PgStderrParser parser;

@@ -2,16 +2,23 @@
 // page, of a log, or a request to the plugin. Also used by the replay test.
 //
 // The first byte says what it is: 'p' an answer of the plugin, 'b' why the broker blocks or closes, 'r' a
-// scraper's request, 'e' what comes while a message is on its way.
+// scraper's request, 't' the headers of a message and with them an event, 'e' what comes while a message is
+// on its way.
 #ifndef MAINSTAY_TEST_FUZZ_RABBITMQ_FUZZ_H_
 #define MAINSTAY_TEST_FUZZ_RABBITMQ_FUZZ_H_
+
+#include <amqp.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <string>
 
 #include "lib/amqp/round.h"
+#include "lib/amqp/table.h"
 #include "lib/amqp/verdict.h"
+#include "lib/audit/audit.h"
+#include "lib/audit/rabbit_event.h"
+#include "lib/base/json.h"
 #include "lib/engine/rabbitmq/detail_pages.h"
 #include "lib/engine/rabbitmq/relay.h"
 #include "test/fuzz/fail.h"
@@ -73,6 +80,29 @@ inline void FuzzEvents(const std::string& in) {
     FuzzFailed("rabbitmq", "done without both halves", in);
 }
 
+// A table as it comes over the wire, read by the library; as text; as a line of the log.
+inline void FuzzTable(const std::string& in) {
+  amqp_pool_t pool;
+  init_amqp_pool(&pool, 4096);
+  amqp_table_t table = {};
+  size_t offset = 0;
+  const amqp_bytes_t bytes = {.len = in.size(), .bytes = const_cast<char*>(in.data())};
+  if (amqp_decode_table(bytes, &pool, &table, &offset) == AMQP_STATUS_OK) {
+    const auto headers = amqp::TableText(table);
+    for (const auto& [name, value] : headers) {
+      if (name.size() > 2048 || value.size() > 2100) FuzzFailed("rabbitmq", "a header without end", in);
+    }
+    static const audit::Identity who = {"rabbitmq", "shop", "a", "", "", "", "b"};
+    const std::string key = headers.empty() ? "user.created" : headers[0].first;
+    const std::string line = audit::Format(audit::RabbitEventLine(key, headers), who, 1, 0);
+    if (line.size() > audit::kMaxLineBytes || line.find('\n') != line.size() - 1)
+      FuzzFailed("rabbitmq", "an event is no line", in);
+    if (!ParseJson(line, audit::kMaxLineBytes).ok()) FuzzFailed("rabbitmq", "an event is no JSON", in);
+    if (audit::RabbitEventName(key).size() > 64) FuzzFailed("rabbitmq", "a count's name without end", in);
+  }
+  empty_amqp_pool(&pool);
+}
+
 inline void FuzzRabbitmq(const uint8_t* data, size_t size) {
   if (size == 0) return;
   const std::string in(reinterpret_cast<const char*>(data) + 1, size - 1);
@@ -83,6 +113,8 @@ inline void FuzzRabbitmq(const uint8_t* data, size_t size) {
       return FuzzBroker(in);
     case 'r':
       return FuzzScraper(in);
+    case 't':
+      return FuzzTable(in);
     default:
       return FuzzEvents(in);
   }
