@@ -4,9 +4,8 @@
 //   - its calls wait for ever by default, and its sends always: every call is given what is left of the
 //     deadline, and a send is begun only when the socket has room for it;
 //   - it resolves names without a deadline: only addresses are taken ("localhost" is 127.0.0.1);
-//   - it has no thread, so heartbeats are sent only while somebody waits: none are asked for, as every step
-//   has
-//     a deadline of its own and the kernel tells when the other end dies;
+//   - it has no thread, so heartbeats are sent only while somebody waits: none are asked for, as every
+//     step has a deadline of its own and the kernel tells when the other end dies;
 //   - it claims few capabilities, and a broker says connection.blocked only to those who claim it: all are;
 //   - it knows no confirms, and its reader of deliveries waits for ever: frames become Events here;
 //   - closes must be answered, or the broker keeps the channel's number: they are.

@@ -7,16 +7,14 @@
 //   Result r = probe.Check(BootClock().Now() + 5s);      // every 5 to 10 s
 //   verdict = Fold(verdict, r);
 //
-// - The queue is exclusive, named by the broker, classic: it lives on the node that is asked, needs no right
-// to
-//   place it, and is gone with the connection.
+// - The queue is exclusive, named by the broker, classic: it lives on the node that is asked, needs no
+//   right to place it, and is gone with the connection.
 // - Blocked (alarm of memory or disk) is found, named and waited out without publishing more.
 // - A refused (nacked) or returned message is tried once more on a new channel before it counts: brokers 3.10
 //   and 3.11 refuse for ever on a channel whose queue's leader died (Result::stale_nacks).
-// - A message that is not answered stays on its way; the next check waits for it. So a frozen broker has one
-// of
-//   ours to answer, however long it stands, and is seen to live again at once. After `silence` in at least
-//   four checks the connection is given up.
+// - A message that is not answered stays on its way; the next check waits for it. So a frozen broker has
+//   one of ours to answer, however long it stands, and is seen to live again at once. After `silence` in at
+//   least four checks the connection is given up.
 // - Connecting is repeated with a growing pause; a check meanwhile returns at once (Result::skipped).
 // - Once in `fresh_every` a second connection is made and closed: the entrance is still open to newcomers.
 //

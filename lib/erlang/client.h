@@ -10,13 +10,13 @@
 //
 // Thread rules: one thread at a time; a call blocks up to its deadline and 10 ms, never longer, whatever the
 // node does. Errors name the node, the call and what to do. What they say about the call:
-//   kUnavailable        not connected, refused, closed before it was sent, or the node it concerns is down:
-//   not done kUnauthenticated, kPermissionDenied, kAlreadyExists, kFailedPrecondition   of the handshake
-//   (link.h) kDeadlineExceeded, kUnknown   no answer in time, or the connection ended first: it may have been
-//   done kUnimplemented      that version has no such function kFailedPrecondition what answers is not
-//   running there (RabbitMQ is stopped or not yet up) kResourceExhausted, kDataLoss, kOutOfRange   an answer
-//   that is too large or that cannot be read kInternal           the function failed; the text is Erlang's
-//   reason
+// - kUnavailable: not done: not connected, refused, closed before it was sent, or the node is down.
+// - kUnauthenticated, kPermissionDenied, kAlreadyExists, kFailedPrecondition: of the handshake (link.h).
+// - kDeadlineExceeded, kUnknown: no answer in time, or the connection ended first; it may have been done.
+// - kUnimplemented: that version has no such function.
+// - kFailedPrecondition: what answers is not running there (RabbitMQ is stopped or not yet up).
+// - kResourceExhausted, kDataLoss, kOutOfRange: an answer that is too large or that cannot be read.
+// - kInternal: the function failed; the text is Erlang's reason.
 #ifndef MAINSTAY_LIB_ERLANG_CLIENT_H_
 #define MAINSTAY_LIB_ERLANG_CLIENT_H_
 

@@ -8,9 +8,8 @@
 //   [a-z_]{1,64}, no control characters; anything else is 400.
 // - Scrapers that ask for the same page at the same time share one answer; at most `pages` different ones are
 //   fetched at a time, more get 503.
-// - A page that cannot be had is answered with 200 and mainstay_rabbitmq_page_up 0, so that a maintenance is
-// no
-//   dead target; each page says it of itself (label `page`).
+// - A page that cannot be had is answered with 200 and mainstay_rabbitmq_page_up 0, so that a maintenance
+//   is no dead target; each page says it of itself (label `page`).
 // - A page is bounded (max_body) and cut as Relay says; what is fetched is kept for a second.
 //
 // Thread rules: made, asked and destroyed on one thread; `reply` is called on another, once.
