@@ -30,7 +30,7 @@ class AgentConfig;
 
 namespace mainstay::agent {
 
-enum class EngineKind : uint8_t { kPostgresql, kFake, kRedis };
+enum class EngineKind : uint8_t { kPostgresql, kFake, kRedis, kRabbitmq };
 const char* ToString(EngineKind kind);  // "postgresql", as the configuration writes it
 enum class LockKind : uint8_t { kFile, kConfigMap, kLease };
 
@@ -38,6 +38,7 @@ struct ExpectedMember {
   election::Name name;
   std::string peer;  // host:port or unix:/path
   std::string http;  // host:port, "" : not told
+  std::string node;  // RabbitMQ: "rabbit@b", filled in
   friend bool operator==(const ExpectedMember&, const ExpectedMember&) = default;
 };
 
@@ -140,6 +141,27 @@ struct RedisConfig {
   std::string sentinel_password_file;  // "" : none
 };
 
+struct RabbitmqConfig {
+  std::string data_dir;
+  std::string node;
+  std::string bind;
+  uint16_t port = 0;
+  uint16_t dist_port = 0;  // 0: epmd is asked
+  uint16_t epmd_port = 0;
+  uint16_t prometheus_port = 0;
+  std::string cookie_file;
+  std::map<std::string, std::string> parameters;
+  std::vector<std::string> plugins;
+  std::string probe_user_file;  // "" : no probe
+  std::string probe_password_file;
+  std::string probe_vhost;
+  std::string audit_vhost;
+  bool audit_events = false;
+  Duration probe_interval{};
+  Duration start_timeout{};
+  Duration stop_timeout{};
+};
+
 struct Config {
   std::string cluster;
   election::Name name;
@@ -165,6 +187,7 @@ struct Config {
   std::string state_dir;  // "" : beside the data
   PostgresqlConfig postgresql;
   RedisConfig redis;
+  RabbitmqConfig rabbitmq;
 
   Duration probe_interval{};
   Duration probe_timeout{};

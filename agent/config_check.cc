@@ -69,6 +69,10 @@ class Checker {
       CheckRedis(m_, add_);
       return;
     }
+    if (m_.engine() == v1::AgentConfig::ENGINE_RABBITMQ) {
+      CheckRabbitmq(m_, add_);
+      return;
+    }
     CheckPostgresql(m_.postgresql(), add_);
     CheckMetrics(m_.metrics(), add_);
   }
@@ -238,10 +242,8 @@ class Checker {
            "give this machine's (pod's) own address and port");
     }
     if (m_.advertise().database().empty() && m_.engine() != v1::AgentConfig::ENGINE_FAKE) {
-      const bool redis = m_.engine() == v1::AgentConfig::ENGINE_REDIS;
       add_("advertise.database", "",
-           absl::StrCat("is missing, and others cannot reach 127.0.0.1:",
-                        redis ? m_.redis().port() : m_.postgresql().port(), " of here"),
+           absl::StrCat("is missing, and others cannot reach 127.0.0.1:", DatabasePort(m_), " of here"),
            "give this machine's (pod's) own address and the database's port");
     }
   }
@@ -255,6 +257,17 @@ class Checker {
 };
 
 }  // namespace
+
+uint32_t DatabasePort(const v1::AgentConfig& m) {
+  switch (m.engine()) {
+    case v1::AgentConfig::ENGINE_REDIS:
+      return m.redis().port();
+    case v1::AgentConfig::ENGINE_RABBITMQ:
+      return m.rabbitmq().port();
+    default:
+      return m.postgresql().port();
+  }
+}
 
 Duration ToDuration(const google::protobuf::Duration& d) {
   return Duration(google::protobuf::util::TimeUtil::DurationToNanoseconds(d));

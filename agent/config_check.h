@@ -27,6 +27,8 @@ void CheckConfig(const v1::AgentConfig& message, const AddProblem& add);
 void CheckPostgresql(const v1::Postgresql& p, const AddProblem& add);
 // Its section redis, and what else that engine wants (config_check_redis.cc).
 void CheckRedis(const v1::AgentConfig& m, const AddProblem& add);
+// Its section rabbitmq, and what else that engine wants (config_check_rabbitmq.cc).
+void CheckRabbitmq(const v1::AgentConfig& m, const AddProblem& add);
 // Its section http (config_check_http.cc).
 void CheckHttp(const v1::AgentConfig& m, const AddProblem& add);
 
@@ -35,6 +37,7 @@ void CheckMetrics(const v1::Metrics& m, const AddProblem& add);
 MetricsConfig ConvertMetrics(const v1::Metrics& m);
 
 // Shared by the files of the check.
+uint32_t DatabasePort(const v1::AgentConfig& m);
 Duration ToDuration(const google::protobuf::Duration& d);
 void CheckAbsolute(const std::string& path, const std::string& value, const std::string& what,
                    const AddProblem& add);

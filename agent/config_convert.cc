@@ -39,10 +39,8 @@ election::Settings ToSettings(const v1::AgentConfig& m) {
   s.self.peer_address =
       m.advertise().peer().empty() ? m.listen().grpc() : rpc::BracketIpv6(m.advertise().peer());
   s.self.db_address = rpc::BracketIpv6(m.advertise().database());
-  const bool redis = m.engine() == v1::AgentConfig::ENGINE_REDIS;
-  if (s.self.db_address.empty())
-    s.self.db_address = absl::StrCat("127.0.0.1:", redis ? m.redis().port() : m.postgresql().port());
-  s.volatile_data = redis;
+  if (s.self.db_address.empty()) s.self.db_address = absl::StrCat("127.0.0.1:", DatabasePort(m));
+  s.volatile_data = m.engine() == v1::AgentConfig::ENGINE_REDIS;
   s.self.priority = m.tags().priority();
   s.self.no_failover = m.tags().no_failover();
   for (const auto& member : m.members()) {
@@ -96,7 +94,8 @@ TlsConfig ToTls(const v1::AgentConfig& m) {
 HttpConfig ToHttp(const v1::AgentConfig& m) {
   const auto& h = m.http();
   HttpConfig out;
-  out.patroni = !h.has_patroni() || h.patroni();
+  // Nothing of Patroni's fits where there is no primary.
+  out.patroni = (!h.has_patroni() || h.patroni()) && m.engine() != v1::AgentConfig::ENGINE_RABBITMQ;
   out.patroni_metrics = h.patroni_metrics();
   out.user = h.user();
   out.password_file = h.password_file();
@@ -171,12 +170,45 @@ RedisConfig ToRedis(const v1::Redis& r) {
   return out;
 }
 
+RabbitmqConfig ToRabbitmq(const v1::Rabbitmq& r) {
+  RabbitmqConfig out;
+  out.data_dir = r.data_dir();
+  out.node = r.node();
+  out.bind = r.bind();
+  out.port = static_cast<uint16_t>(r.port());
+  out.dist_port = static_cast<uint16_t>(r.dist_port());
+  out.epmd_port = static_cast<uint16_t>(r.epmd_port());
+  out.prometheus_port = static_cast<uint16_t>(r.prometheus_port());
+  out.cookie_file = r.cookie_file();
+  out.parameters = {r.parameters().begin(), r.parameters().end()};
+  out.plugins = {r.plugins().begin(), r.plugins().end()};
+  out.probe_user_file = r.probe_user_file();
+  out.probe_password_file = r.probe_password_file();
+  out.probe_vhost = r.probe_vhost();
+  out.audit_vhost = r.audit_vhost();
+  out.audit_events = r.audit_events() && !r.probe_user_file().empty();
+  if (out.audit_events) out.plugins.emplace_back("rabbitmq_event_exchange");
+  out.probe_interval = ToDuration(r.probe_interval());
+  out.start_timeout = ToDuration(r.start_timeout());
+  out.stop_timeout = ToDuration(r.stop_timeout());
+  return out;
+}
+
+// "rabbit@" and the host of "host:port".
+std::string NodeOf(const v1::ExpectedMember& member) {
+  if (!member.node().empty()) return member.node();
+  const std::string& peer = member.peer();
+  return absl::StrCat("rabbit@", peer.substr(0, peer.rfind(':')));
+}
+
 EngineKind ToEngine(v1::AgentConfig::Engine engine) {
   switch (engine) {
     case v1::AgentConfig::ENGINE_FAKE:
       return EngineKind::kFake;
     case v1::AgentConfig::ENGINE_REDIS:
       return EngineKind::kRedis;
+    case v1::AgentConfig::ENGINE_RABBITMQ:
+      return EngineKind::kRabbitmq;
     default:
       return EngineKind::kPostgresql;
   }
@@ -192,6 +224,8 @@ const char* ToString(EngineKind kind) {
       return "fake";
     case EngineKind::kRedis:
       return "redis";
+    case EngineKind::kRabbitmq:
+      return "rabbitmq";
   }
   return "?";
 }
@@ -212,7 +246,9 @@ Config ConvertConfig(std::shared_ptr<const v1::AgentConfig> message) {
   c.http = ToHttp(m);
   c.metrics = ConvertMetrics(m.metrics());
   for (const auto& member : m.members()) {
-    if (member.name() != m.name()) c.members.push_back({member.name(), member.peer(), member.http()});
+    if (member.name() != m.name())
+      c.members.push_back({member.name(), member.peer(), member.http(),
+                           c.engine == EngineKind::kRabbitmq ? NodeOf(member) : ""});
   }
   c.listen_grpc = m.listen().grpc();
   c.listen_http = m.listen().http();
@@ -221,6 +257,7 @@ Config ConvertConfig(std::shared_ptr<const v1::AgentConfig> message) {
   c.state_dir = m.state_dir();
   c.postgresql = ToPostgresql(m.postgresql());
   c.redis = ToRedis(m.redis());
+  c.rabbitmq = ToRabbitmq(m.rabbitmq());
   c.probe_interval = ToDuration(m.probe().interval());
   c.probe_timeout = ToDuration(m.probe().timeout());
   c.hung_after = ToDuration(m.probe().hung_after());

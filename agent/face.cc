@@ -103,6 +103,7 @@ audit::Event ToEvent(const rpc::CallRecord& call) {
 // Where schedules are kept: beside the data, like the agent's other memory.
 std::string ScheduleFile(const Config& config) {
   std::string dir = config.state_dir;
+  if (config.engine == EngineKind::kRabbitmq) return "";  // there is no switchover to be scheduled
   if (dir.empty() && !config.redis.data_dir.empty()) dir = DirName(config.redis.data_dir);
   if (dir.empty() && !config.postgresql.data_dir.empty()) dir = DirName(config.postgresql.data_dir);
   return dir.empty() ? "" : absl::StrCat(dir, "/mainstay-schedule.json");
@@ -112,9 +113,10 @@ class FacesImpl : public Faces {
  public:
   FacesImpl(boost::asio::io_context& loop, const Config& config, Port* port,
             const metrics::AgentInstruments* instruments, audit::Log* log,
-            const std::shared_ptr<rpc::TlsFiles>& tls, metrics::Scraper* scraper)
+            const std::shared_ptr<rpc::TlsFiles>& tls, metrics::Scraper* scraper, FaceExtras extras)
       : loop_(loop),
         config_(config),
+        extras_(std::move(extras)),
         port_(port),
         log_(log),
         tls_(tls),
@@ -124,6 +126,8 @@ class FacesImpl : public Faces {
              .log = log,
              .tls = tls,
              .scraper = scraper,
+             .patience = extras_.scrape_patience > Duration::zero() ? extras_.scrape_patience
+                                                                    : MetricsPage::kPatience,
              .bounds =
                  [this] {
                    return metrics::Bounds{config_.metrics.max_family_samples, config_.metrics.max_samples};
@@ -131,6 +135,7 @@ class FacesImpl : public Faces {
              .more =
                  [this](const StatusView& view, MonoTime now, metrics::Writer& w) {
                    if (config_.http.patroni_metrics) patroni::WriteMetrics(FactsOf(view, now), w);
+                   if (extras_.families) extras_.families(view, now, w);
                  }}),
         changes_({.loop = &loop,
                   .port = port,
@@ -147,6 +152,8 @@ class FacesImpl : public Faces {
     if (absl::Status status = changes_.Configure(config_); !status.ok()) return status;
     http::Server::Options http_options;
     http_options.address = config_.listen_http;
+    if (extras_.largest_answer > 0)
+      http_options.max_answer_bytes = http_options.max_pending_bytes = extras_.largest_answer;
     if (config_.http.tls && tls_ != nullptr) http_options.tls = [tls = tls_] { return ToTexts(*tls); };
     auto http = http::Server::Start(
         loop_, std::move(http_options),
@@ -213,12 +220,13 @@ class FacesImpl : public Faces {
     const patroni::Facts f = FactsOf(*view, BootClock().Now());
     grpc_->SetHealth("readiness", serving_ && AllOk(ReadyChecks(*view, serving_)));
     grpc_->SetHealth("startup", AllOk(StartChecks(*view)));
-    grpc_->SetHealth("liveness", view->shim_connected);
+    grpc_->SetHealth("liveness", view->shim_connected && (view->broker == nullptr || view->broker->live));
     grpc_->SetHealth("primary", serving_ && patroni::IsPrimary(f));
     grpc_->SetHealth("replica", serving_ && patroni::IsReplica(f));
   }
 
   void Answer(const http::Request& request, http::Reply reply) {
+    if (http::IsSafe(request.method) && extras_.pages && extras_.pages(request, reply)) return;
     std::string check;
     const Route* route = FindRoute(request.path, config_.http.patroni, &check);
     if (route == nullptr && request.path == "/") {
@@ -333,6 +341,7 @@ class FacesImpl : public Faces {
 
   boost::asio::io_context& loop_;
   Config config_;
+  const FaceExtras extras_;
   Port* const port_;
   audit::Log* const log_;
   const std::shared_ptr<rpc::TlsFiles> tls_;
@@ -362,8 +371,9 @@ absl::StatusOr<std::unique_ptr<Faces>> Faces::Start(boost::asio::io_context& loo
                                                     Port* port, const metrics::AgentInstruments* instruments,
                                                     audit::Log* log,
                                                     const std::shared_ptr<rpc::TlsFiles>& tls,
-                                                    metrics::Scraper* scraper) {
-  auto faces = std::make_unique<FacesImpl>(loop, config, port, instruments, log, tls, scraper);
+                                                    metrics::Scraper* scraper, FaceExtras extras) {
+  auto faces =
+      std::make_unique<FacesImpl>(loop, config, port, instruments, log, tls, scraper, std::move(extras));
   if (absl::Status status = faces->Listen(); !status.ok()) return status;
   return std::unique_ptr<Faces>(std::move(faces));
 }

@@ -12,12 +12,15 @@
 #define MAINSTAY_AGENT_FACE_H_
 
 #include <boost/asio/io_context.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "agent/config.h"
 #include "lib/audit/audit.h"
+#include "lib/base/time.h"
+#include "lib/http/server.h"
 #include "lib/metrics/metrics.h"
 #include "lib/metrics/scraper.h"
 #include "lib/rpc/port.h"
@@ -31,6 +34,16 @@ using rpc::AdminVerb;
 using rpc::Port;
 using rpc::StatusView;
 
+// What an engine shows besides, or otherwise. Called on the loop's thread.
+struct FaceExtras {
+  Duration scrape_patience{};  // for the database's own families; zero: the usual one
+  // More families of /metrics, after our own.
+  std::function<void(const StatusView&, MonoTime, metrics::Writer&)> families;
+  // Pages of its own; true: it answers (once). Only those that read.
+  std::function<bool(const http::Request&, const http::Reply&)> pages;
+  size_t largest_answer = 0;  // bytes; 0: the server's usual bound
+};
+
 // The certificates of the section tls; null when there is none. NotFound, FailedPrecondition: say which file.
 absl::StatusOr<std::shared_ptr<rpc::TlsFiles>> OpenTls(const Config& config);
 
@@ -41,7 +54,8 @@ class Faces {
                                                       const metrics::AgentInstruments* instruments,
                                                       audit::Log* log,
                                                       const std::shared_ptr<rpc::TlsFiles>& tls = nullptr,
-                                                      metrics::Scraper* scraper = nullptr);
+                                                      metrics::Scraper* scraper = nullptr,
+                                                      FaceExtras extras = {});
   virtual ~Faces() = default;
   virtual std::string grpc_address() const = 0;  // with the real ports
   virtual std::string http_address() const = 0;

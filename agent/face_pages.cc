@@ -101,24 +101,37 @@ void WriteLosses(const rpc::LossesView& losses, metrics::Writer& w) {
   if (last != nullptr && last->changes) w.Sample(static_cast<double>(*last->changes));
 }
 
+// One line; what strangers may be told.
+std::string Why(const Check& c) {
+  std::string why = c.why.empty() ? "reason withheld" : c.why;
+  std::replace(why.begin(), why.end(), '\n', ' ');
+  return why;
+}
+
 }  // namespace
 
 std::vector<Check> LiveChecks(const rpc::StatusView& view, MonoTime loop_turned_at, MonoTime now,
                               Duration stalled_after) {
-  return {{"loop", now - loop_turned_at <= stalled_after}, {"shim", view.shim_connected}};
+  std::vector<Check> out = {{"loop", now - loop_turned_at <= stalled_after, ""},
+                            {"shim", view.shim_connected, ""}};
+  if (view.broker != nullptr) out.push_back({"node", view.broker->live, view.broker->live_why});
+  return out;
 }
 
 std::vector<Check> ReadyChecks(const rpc::StatusView& view, bool serving) {
+  if (view.broker != nullptr)
+    return {{"serving", serving, ""}, {"node", view.broker->ready, view.broker->ready_why}};
   const auto& db = view.database;
   const bool role =
       view.role == Role::kPrimary ? db.writable : view.role == Role::kReplica && !db.streaming_from.empty();
-  return {{"serving", serving}, {"database", db.state == DbState::kRunning}, {"role", role}};
+  return {{"serving", serving, ""}, {"database", db.state == DbState::kRunning, ""}, {"role", role, ""}};
 }
 
 std::vector<Check> StartChecks(const rpc::StatusView& view) {
+  if (view.broker != nullptr) return {{"node", view.broker->started, view.broker->started_why}};
   const auto health = view.lock.health;
-  return {{"lock", health == rpc::LockHealth::kOk || health == rpc::LockHealth::kMissing},
-          {"probe", !view.database.probed_at.is_past()}};
+  return {{"lock", health == rpc::LockHealth::kOk || health == rpc::LockHealth::kMissing, ""},
+          {"probe", !view.database.probed_at.is_past(), ""}};
 }
 
 bool AllOk(const std::vector<Check>& checks) {
@@ -134,7 +147,7 @@ http::Response ProbeAnswer(const http::Request& request, const std::string& page
     for (const Check& c : checks) {
       if (c.name != check) continue;
       if (c.ok) return {.status = 200, .body = "ok\n"};
-      return {.status = 503, .body = absl::StrCat("[-]", c.name, " failed: reason withheld\n")};
+      return {.status = 503, .body = absl::StrCat("[-]", c.name, " failed: ", Why(c), "\n")};
     }
     return {.status = 404, .body = absl::StrCat(page, " has no such check\n")};
   }
@@ -150,7 +163,13 @@ http::Response ProbeAnswer(const http::Request& request, const std::string& page
       continue;
     }
     ok = ok && c.ok;
-    absl::StrAppend(&lines, c.ok ? "[+]" : "[-]", c.name, c.ok ? " ok\n" : " failed: reason withheld\n");
+    absl::StrAppend(&lines, c.ok ? "[+]" : "[-]", c.name, c.ok ? " ok" : " failed: ");
+    if (!c.ok) {
+      absl::StrAppend(&lines, Why(c));
+    } else if (!c.why.empty()) {
+      absl::StrAppend(&lines, ": ", c.why);
+    }
+    lines += '\n';
   }
   if (!excluded.empty()) {
     std::string names;
@@ -163,9 +182,22 @@ http::Response ProbeAnswer(const http::Request& request, const std::string& page
           .body = absl::StrCat(lines, page, " check ", ok ? "passed\n" : "failed\n")};
 }
 
+namespace {
+
+// Where there is no primary: neither role nor position nor durability.
+void WriteBrokerViewMetrics(const rpc::StatusView& v, metrics::Writer& w) {
+  Gauge(w, "mainstay_up", "1 while the database runs.", v.database.state == DbState::kRunning ? 1 : 0);
+  Gauge(w, "mainstay_shim_connected", "1 while the shim answers.", v.shim_connected ? 1 : 0);
+  Gauge(w, "mainstay_warnings", "Warnings that `mainstay status` shows.",
+        static_cast<double>(v.warnings.size()));
+}
+
+}  // namespace
+
 void WriteViewMetrics(const rpc::StatusView& v, MonoTime now, metrics::Writer& w) {
   w.Family("mainstay_build_info", Type::kGauge, "Version of the agent and of its database; always 1.");
   w.Sample({{"version", v.agent_version}, {"engine", v.engine}, {"engine_version", v.database.version}}, 1);
+  if (v.broker != nullptr) return WriteBrokerViewMetrics(v, w);
   States(w, "mainstay_role", "Role of this member; 1 for the current one.", "role", kRoles, v.role);
   States(w, "mainstay_database_state", "State of this member's database; 1 for the current one.", "state",
          kDbStates, v.database.state);

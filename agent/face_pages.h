@@ -15,6 +15,7 @@ namespace mainstay::agent {
 struct Check {
   std::string name;
   bool ok = false;
+  std::string why;  // "" : withheld
 };
 
 // Alive: the loop turns and the shim answers. Nothing else: neither lock nor peers nor database may get the

@@ -9,6 +9,7 @@
 
 #include "agent/ctl/ctl.h"
 #include "agent/metrics_docs.h"
+#include "agent/rabbit/agent.h"
 #include "agent/sidecar/sidecar.h"
 
 namespace {
@@ -16,7 +17,10 @@ namespace {
 int RunAgent(const mainstay::agent::LoadedConfig& loaded, const mainstay::agent::ConfigSource& source) {
   mallopt(M_ARENA_MAX, 2);   // arenas are per thread and never shrink
   signal(SIGPIPE, SIG_IGN);  // a reader of the log that goes away must not end the agent
-  return mainstay::agent::RunSidecar({.config = loaded.config, .source = source, .environment = environ});
+  const mainstay::agent::SidecarOptions options = {
+      .config = loaded.config, .source = source, .environment = environ};
+  const bool rabbitmq = loaded.config.engine == mainstay::agent::EngineKind::kRabbitmq;
+  return rabbitmq ? mainstay::agent::RunRabbitAgent(options) : mainstay::agent::RunSidecar(options);
 }
 
 }  // namespace

@@ -142,6 +142,40 @@ std::string LossLines(const Cluster& cluster, bool colours) {
   return out;
 }
 
+// ---- RabbitMQ: no primary, no lock to write under, no position ----
+
+std::string BrokerTable(const Cluster& cluster, bool colours) {
+  Table table({"MEMBER", "NODE", "STATE", "READY", "SEES", "DETAIL"}, 5);
+  for (const auto& [name, known] : cluster.members) {
+    if (known.own == nullptr || !known.own->has_broker()) {
+      table.Add({Printable(name), "-", "no answer", "-", "-", Printable(known.error)}, Colour::kRed);
+      continue;
+    }
+    const v1::Broker& b = known.own->broker();
+    const bool well = b.state() == "running";
+    const std::string sees = absl::StrCat(b.running_size(), "/", b.members_size());
+    table.Add({Printable(name), Printable(b.node()), Printable(b.state()), b.ready() ? "yes" : "no", sees,
+               well ? "" : Printable(b.sentence())},
+              well && b.ready() ? Colour::kGreen
+              : b.live()        ? Colour::kYellow
+                                : Colour::kRed);
+  }
+  return table.ToString(colours);
+}
+
+std::string RenderBrokers(const Cluster& cluster, bool colours) {
+  const v1::Status& s = *cluster.best;
+  std::string out = absl::StrCat("Cluster ", Paint(Printable(s.cluster()), Colour::kBold, colours),
+                                 "  rabbitmq ", Printable(s.database().version()), "  ",
+                                 Printable(s.broker().cluster_id()), "\n", BrokerTable(cluster, colours));
+  for (const std::string& w : s.broker().work())
+    absl::StrAppend(&out, "Work        ", Wrap(Printable(w), 12), "\n");
+  for (const std::string& w : cluster.warnings) {
+    absl::StrAppend(&out, Paint("Warning     ", Colour::kYellow, colours), Wrap(Printable(w), 12), "\n");
+  }
+  return out;
+}
+
 std::string Heading(const Cluster& cluster, bool colours) {
   const v1::Status& s = *cluster.best;
   std::string leader = cluster.leader.empty()
@@ -164,6 +198,7 @@ std::string Heading(const Cluster& cluster, bool colours) {
 
 std::string RenderStatus(const Cluster& cluster, bool colours) {
   if (!cluster.reachable()) return "";
+  if (cluster.best->has_broker()) return RenderBrokers(cluster, colours);
   std::string out = Heading(cluster, colours) + MemberTable(cluster, colours);
   absl::StrAppend(&out, "Lock        ", Wrap(LockLine(cluster), 12), "\n");
   absl::StrAppend(&out, "Durability  ", Wrap(DurabilityLine(cluster), 12), "\n");

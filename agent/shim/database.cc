@@ -1,7 +1,9 @@
 // The database: starting it, signalling it, killing and reaping everything.
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -70,6 +72,13 @@ void PostgresArguments(const Options& o, wire::StartKind kind, const char** argv
   argv[n] = nullptr;
 }
 
+// A PID namespace of ours shows the machine's /proc, where the broker's own number is another process or
+// none: RabbitMQ reads its memory there, and does not boot without. So it gets a /proc of its own.
+bool GiveProc() {
+  return unshare(CLONE_NEWNS) == 0 && mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+         mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, nullptr) == 0;
+}
+
 // In the child. All file access of a start happens here: a hung volume must not hang the shim.
 [[noreturn]] void ExecDatabase(const Options& o, wire::Mode mode, pid_t shim, wire::StartKind kind,
                                int fail_fd, int null, int log) {
@@ -79,22 +88,29 @@ void PostgresArguments(const Options& o, wire::StartKind kind, const char** argv
     _exit(127);
   };
   setsid();
+  if (o.engine == Engine::kRabbitmq && mode == wire::Mode::kNamespace && !GiveProc())
+    fail(wire::Code::kExec, errno);
   if (!BecomeDatabaseUser(o, mode, shim)) fail(wire::Code::kExec, errno);
   if (dup2(null, 0) < 0 || (log >= 0 && (dup2(log, 1) < 0 || dup2(log, 2) < 0)))
     fail(wire::Code::kExec, errno);
-  if (chdir(o.paths.data_dir) != 0) fail(wire::Code::kExec, errno);
+  // RabbitMQ makes its data directory itself.
+  if (chdir(o.engine == Engine::kRabbitmq ? o.paths.parent : o.paths.data_dir) != 0)
+    fail(wire::Code::kExec, errno);
   struct stat st;
-  const bool redis = o.engine == Engine::kRedis;
-  if (!redis && kind == wire::StartKind::kStandby && stat("standby.signal", &st) != 0)
+  if (o.engine == Engine::kPostgresql && kind == wire::StartKind::kStandby &&
+      stat("standby.signal", &st) != 0)
     fail(wire::Code::kNoStandbySignal, errno);
-  const char* argv[kMaxArgs];
-  if (redis) {
+  const char* argv[kMaxArgs] = {};
+  const char* program = "/rabbitmq-server";
+  if (o.engine == Engine::kRedis) {
     RedisArguments(o, argv);
-  } else {
+    program = "/redis-server";
+  } else if (o.engine == Engine::kPostgresql) {
     PostgresArguments(o, kind, argv);
+    program = "/postgres";
   }
   char path[1100];
-  Text(path, sizeof path).Add(o.bin_dir).Add(redis ? "/redis-server" : "/postgres");
+  Text(path, sizeof path).Add(o.bin_dir).Add(program);
   argv[0] = path;  // it looks for its files beside itself, not beside another version in PATH
   execve(path, const_cast<char* const*>(argv), const_cast<char* const*>(o.env));
   fail(wire::Code::kExec, errno);
@@ -112,8 +128,8 @@ void Shim::StartDatabase(int peer, uint32_t seq, const wire::Start& request) {
     Reply(peer, seq, code, &s, sizeof s);
   };
   const int64_t now = BootNow();
-  // It knows one way to start it: closed.
-  if (options_->engine == Engine::kRedis && request.kind != wire::StartKind::kStandby)
+  // It knows one way to start these: Redis closed, RabbitMQ without a deadline.
+  if (options_->engine != Engine::kPostgresql && request.kind != wire::StartKind::kStandby)
     return refuse(Code::kNotAllowed);
   if (fencing_ || deadline_.Due(now)) return refuse(Code::kFencing);
   if (terminating_) return refuse(Code::kTerminating);
@@ -178,18 +194,19 @@ wire::Code Shim::SignalDatabase(const wire::Signal& request) {
   if (request.expect_starts != wire::kAnyStart && request.expect_starts != db_.starts)
     return wire::Code::kStale;
   // The main process is not reaped yet, so the number cannot belong to another process.
-  const bool redis = options_->engine == Engine::kRedis;
+  const bool postgres = options_->engine == Engine::kPostgresql;
   switch (request.kind) {
     case wire::SignalKind::kFast:
       db_.stop_asked = true;
-      kill(db_.pid, redis ? SIGTERM : SIGINT);  // a second SIGINT would make redis-server end without saving
+      // A second SIGINT would make redis-server end without saving.
+      kill(db_.pid, postgres ? SIGINT : SIGTERM);
       break;
     case wire::SignalKind::kImmediate:
       db_.stop_asked = true;
-      kill(db_.pid, redis ? SIGKILL : SIGQUIT);
+      kill(db_.pid, postgres ? SIGQUIT : SIGKILL);
       break;
     case wire::SignalKind::kReload:
-      if (redis) return wire::Code::kNotAllowed;
+      if (!postgres) return wire::Code::kNotAllowed;
       kill(db_.pid, SIGHUP);
       break;
     default:

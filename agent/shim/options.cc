@@ -14,16 +14,18 @@ constexpr const char* kUsage =
     "mainstay-shim: starts, stops and fences the database of this container (docs/SHIM.md)\n"
     "  --socket PATH             unix socket to serve; its directory is made if missing and must be private "
     "(0700)\n"
-    "  --engine ENGINE           the database: postgresql (default) or redis\n"
-    "  --bin-dir DIR             where postgres, initdb, pg_rewind, ... are, or redis-server\n"
+    "  --engine ENGINE           the database: postgresql (default), redis or rabbitmq\n"
+    "  --bin-dir DIR             where postgres, initdb, pg_rewind, ... are, or redis-server, or "
+    "rabbitmq-server\n"
     "  --data-dir DIR            the data directory, a subdirectory of its volume\n"
     "  --user NAME|UID:GID       whom database and tools run as (needed when the shim is root)\n"
     "  --allow-uid UID           whose connections to accept besides root, the shim's and the database's "
     "user; repeatable\n"
     "  --mode MODE               auto (default) | container (be PID 1 or refuse) | namespace (make one) | "
     "session (last resort)\n"
-    "  --set NAME=VALUE          fixed parameter of the database (postgres -c, redis-server --NAME); "
-    "repeatable\n"
+    "  --set NAME=VALUE          fixed parameter of the database (postgres -c, redis-server --NAME, "
+    "RABBITMQ_NAME in\n"
+    "                            rabbitmq-server's environment); repeatable\n"
     "  --path DIR                tools may also name files below DIR (certificates); repeatable\n"
     "  --private-socket-dir DIR  unix_socket_directories of an isolated start (default: the data directory's "
     "parent)\n"
@@ -297,6 +299,86 @@ void MakeEnvironment(char** environ_in, Options* o) {
   o->env[o->env_count] = nullptr;
 }
 
+void AddEnv(const char* text, Options* o) {
+  if (o->env_count + 1 >= kMaxEnv) Die("too many variables for the database's environment, from ", text);
+  o->env[o->env_count++] = text;
+  o->env[o->env_count] = nullptr;
+}
+
+bool BeginsWithOneOf(const char* text, const char* const* list, size_t n) {
+  for (size_t i = 0; i < n; ++i) {
+    if (strncmp(text, list[i], strlen(list[i])) == 0) return true;
+  }
+  return false;
+}
+
+// rabbitmq-server reads everything but its parameters from its environment. What is ours to say comes last
+// and is not taken from outside: files beside the data, whose parent is its home (the cookie's place).
+void MakeRabbitEnvironment(char** environ_in, Options* o) {
+  constexpr const char* kPrefixes[] = {"LANG=", "LANGUAGE=", "LC_", "TZ=", "PATH=", "RABBITMQ_", "ERL_"};
+  // RABBITMQ_LOGS would undo the JSON lines on the console; Kubernetes' own variables of a Service named
+  // rabbitmq are no settings; the rest is fixed below.
+  constexpr const char* kRefused[] = {"RABBITMQ_LOGS=",
+                                      "RABBITMQ_SASL_LOGS=",
+                                      "RABBITMQ_CONF_ENV_FILE=",
+                                      "RABBITMQ_CONFIG_FILE",
+                                      "RABBITMQ_MNESIA_",
+                                      "RABBITMQ_ENABLED_PLUGINS",
+                                      "RABBITMQ_FEATURE_FLAGS_FILE=",
+                                      "RABBITMQ_PLUGINS_EXPAND_DIR=",
+                                      "RABBITMQ_GENERATED_CONFIG_DIR=",
+                                      "RABBITMQ_LOG_BASE=",
+                                      "RABBITMQ_ALLOW_INPUT=",
+                                      "RABBITMQ_ERLANG_COOKIE=",
+                                      "RABBITMQ_PID_FILE=",
+                                      "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=",
+                                      "RABBITMQ_SERVICE_",
+                                      "RABBITMQ_PORT"};
+  constexpr const char* kArguments = "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=";
+  static char fixed[12][1200], sets[kMaxSets][300];
+  static char path[] = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+  static char input[] = "RABBITMQ_ALLOW_INPUT=1";  // the program becomes the broker's process itself
+  static char no_file[] = "RABBITMQ_CONF_ENV_FILE=/dev/null";
+  const char* more_arguments = "";
+  bool have_path = false;
+  for (char** e = environ_in; *e != nullptr; ++e) {
+    if (strncmp(*e, kArguments, strlen(kArguments)) == 0) more_arguments = *e + strlen(kArguments);
+    if (!BeginsWithOneOf(*e, kPrefixes, sizeof kPrefixes / sizeof *kPrefixes) ||
+        BeginsWithOneOf(*e, kRefused, sizeof kRefused / sizeof *kRefused))
+      continue;
+    have_path = have_path || strncmp(*e, "PATH=", 5) == 0;
+    AddEnv(*e, o);
+  }
+  if (!have_path) AddEnv(path, o);
+  for (size_t i = 0; i < o->set_count; ++i) {
+    if (!Text(sets[i], sizeof sets[i]).Add("RABBITMQ_").Add(o->sets[i]).ok())
+      Die("--set: too long: ", o->sets[i]);
+    if (BeginsWithOneOf(sets[i], kRefused, sizeof kRefused / sizeof *kRefused))
+      Die("--set: Mainstay keeps this for itself: ", o->sets[i]);
+    AddEnv(sets[i], o);
+  }
+  const char* data = o->paths.data_dir;
+  const char* const beside[][3] = {{"HOME=", o->paths.parent, ""},
+                                   {"RABBITMQ_MNESIA_BASE=", o->paths.parent, ""},
+                                   {"RABBITMQ_MNESIA_DIR=", data, ""},
+                                   {"RABBITMQ_FEATURE_FLAGS_FILE=", data, "-feature_flags"},
+                                   {"RABBITMQ_PLUGINS_EXPAND_DIR=", data, "-plugins-expand"},
+                                   {"RABBITMQ_GENERATED_CONFIG_DIR=", data, "-config"},
+                                   {"RABBITMQ_LOG_BASE=", data, ".log"},
+                                   {"RABBITMQ_CONFIG_FILE=", data, ".conf"},
+                                   {"RABBITMQ_CONFIG_FILES=", data, ".conf.d/*.conf"},
+                                   {"RABBITMQ_ENABLED_PLUGINS_FILE=", data, ".plugins"},
+                                   {"RABBITMQ_PID_FILE=", data, ".pid"},
+                                   {kArguments, "-noinput ", more_arguments}};
+  size_t n = 0;
+  for (const auto& b : beside) {
+    if (!Text(fixed[n], sizeof fixed[n]).Add(b[0]).Add(b[1]).Add(b[2]).ok()) Die("too long: ", b[0], b[1]);
+    AddEnv(fixed[n++], o);
+  }
+  AddEnv(input, o);
+  AddEnv(no_file, o);
+}
+
 void CheckDirectories(Options* o) {
   const char* data = o->paths.data_dir;
   if (o->socket[0] != '/') Die("--socket: an absolute path is needed, not ", o->socket);
@@ -325,8 +407,10 @@ void ReadOptions(int argc, char** argv, char** environ_in, Options* o) {
   if (raw.options_file != nullptr) ReadOptionsFile(raw.options_file, o, &raw);
   if (strcmp(raw.engine, "redis") == 0) {
     o->engine = Engine::kRedis;
+  } else if (strcmp(raw.engine, "rabbitmq") == 0) {
+    o->engine = Engine::kRabbitmq;
   } else if (strcmp(raw.engine, "postgresql") != 0) {
-    Die("--engine: postgresql or redis, not ", raw.engine);
+    Die("--engine: postgresql, redis or rabbitmq, not ", raw.engine);
   }
   CheckDirectories(o);
   FindIdentity(o);
@@ -336,7 +420,11 @@ void ReadOptions(int argc, char** argv, char** environ_in, Options* o) {
     // server.cc).
     if (o->allowed_count < kMaxAllowed) o->allowed[o->allowed_count++] = uid;
   }
-  MakeEnvironment(environ_in, o);
+  if (o->engine == Engine::kRabbitmq) {
+    MakeRabbitEnvironment(environ_in, o);
+  } else {
+    MakeEnvironment(environ_in, o);
+  }
 }
 
 }  // namespace mainstay::shimd

@@ -11,7 +11,7 @@
 
 namespace mainstay::shimd {
 
-enum class Engine : uint8_t { kPostgresql, kRedis };
+enum class Engine : uint8_t { kPostgresql, kRedis, kRabbitmq };
 enum class WantedMode : uint8_t { kAuto, kContainer, kNamespace, kSession };
 
 inline constexpr size_t kMaxSets = 16;
@@ -28,7 +28,8 @@ struct Options {
   const char* private_socket_dir = "";  // isolated starts; default: the data directory's parent
   PathRules paths;
   WantedMode mode = WantedMode::kAuto;
-  const char* sets[kMaxSets] = {};  // name=value for postgres -c, or redis-server --name value
+  // name=value for postgres -c, redis-server --name value, or RABBITMQ_name=value in its environment
+  const char* sets[kMaxSets] = {};
   size_t set_count = 0;
   uid_t allowed[kMaxAllowed] = {};
   size_t allowed_count = 0;

@@ -227,6 +227,8 @@ bool Shim::Dispatch(int index, const wire::Header& header, const char* payload) 
 bool Shim::DispatchArm(int index, const wire::Header& header, const char* payload) {
   wire::Arm arm;
   if (!wire::ParsePayload(payload, header.length, &arm)) return false;
+  // No broker is ever stopped because somebody lost a lock.
+  if (options_->engine == Engine::kRabbitmq) return Reply(index, header.seq, wire::Code::kNotAllowed);
   wire::Code code = deadline_.Arm(arm, BootNow(), fencing_);
   if (code == wire::Code::kOk && terminating_ && !Running()) code = wire::Code::kTerminating;
   const wire::ArmedEvent event{arm.until, arm.epoch};

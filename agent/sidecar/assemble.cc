@@ -171,6 +171,8 @@ absl::StatusOr<BuiltEngine> BuildEngine(const Config& config, audit::Log* log) {
                                 engine::postgres::PostgresEngine::Create(PostgresOptions(config, log)));
       return Built(std::move(postgres), PostgresSettings);
     }
+    case EngineKind::kRabbitmq:
+      return absl::InternalError("RabbitMQ has an agent of its own (agent/rabbit)");
     case EngineKind::kFake:
       break;
   }

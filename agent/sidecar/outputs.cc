@@ -7,6 +7,7 @@
 
 #include "agent/sidecar/assemble.h"
 #include "lib/audit/pg_stderr.h"
+#include "lib/audit/rabbit_log.h"
 #include "lib/audit/redis_log.h"
 
 namespace mainstay::agent {
@@ -26,6 +27,7 @@ audit::Identity IdentityOf(const Config& config, const std::string& boot) {
 
 LogRelay::NewParser ParserOf(EngineKind engine) {
   if (engine == EngineKind::kRedis) return [] { return std::make_unique<audit::RedisLogParser>(); };
+  if (engine == EngineKind::kRabbitmq) return [] { return std::make_unique<audit::RabbitLogParser>(); };
   return [] { return std::make_unique<audit::PgStderrParser>(); };
 }
 

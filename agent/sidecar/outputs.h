@@ -28,6 +28,8 @@ class Outputs {
   Outputs(const Config& config, const std::string& boot);
 
   audit::Log* audit() const { return audit_; }  // null: switched off
+  // Where lines beside the relayed log go; null: the database's log is switched off.
+  audit::Log* database_log() const { return relay_ == nullptr ? nullptr : log_.get(); }
   // `own_kills`: calls of CLIENT KILL by the engine.
   void WatchRings(const Config& config, std::shared_ptr<const std::atomic<int64_t>> own_kills);
   void Start();

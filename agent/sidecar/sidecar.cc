@@ -1,7 +1,5 @@
 #include "agent/sidecar/sidecar.h"
 
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <boost/asio/io_context.hpp>
@@ -23,6 +21,7 @@
 #include "agent/sidecar/metrics.h"
 #include "agent/sidecar/outputs.h"
 #include "agent/sidecar/port.h"
+#include "agent/sidecar/process.h"
 #include "agent/sidecar/role_publisher.h"
 #include "agent/sidecar/sentinel_port.h"
 #include "agent/sidecar/start_memory.h"
@@ -43,21 +42,6 @@ using std::chrono::seconds;
 // Again and again: founding, cloning and failovers run code, too, that is not needed afterwards.
 constexpr Duration kGiveBackAfter = seconds(10);
 constexpr Duration kGiveBackEvery = std::chrono::minutes(10);
-
-void SetLog(const Config& config) {
-  LogOptions log;
-  log.level = static_cast<mainstay::LogLevel>(config.log_level);
-  log.format =
-      config.log_format == LogFormat::kJson ? mainstay::LogFormat::kJson : mainstay::LogFormat::kText;
-  SetLogOptions(log);
-}
-
-// No core file and no debugger of the same user: passwords and certificates are in this memory.
-void Harden() {
-  prctl(PR_SET_DUMPABLE, 0);
-  const rlimit none{0, 0};
-  setrlimit(RLIMIT_CORE, &none);
-}
 
 // All of an agent. Members are destroyed from the last to the first: what calls others goes before them.
 class Sidecar {

@@ -141,6 +141,24 @@ void ToProto(const DecisionView& in, v1::Decision* out) {
   *out->mutable_time() = TimeUtil::MillisecondsToTimestamp(in.unix_ms);
 }
 
+namespace {
+
+void ToProto(const BrokerView& in, v1::Broker* out) {
+  out->set_node(in.node);
+  out->set_state(in.state);
+  out->set_sentence(in.sentence);
+  for (const auto& n : in.notes) out->add_notes(n);
+  out->set_live(in.live);
+  out->set_ready(in.ready);
+  out->set_started(in.started);
+  out->set_cluster_id(in.cluster_id);
+  for (const auto& m : in.members) out->add_members(m);
+  for (const auto& r : in.running) out->add_running(r);
+  for (const auto& w : in.work) out->add_work(w);
+}
+
+}  // namespace
+
 void ToProto(const StatusView& in, MonoTime now, int64_t unix_ms, bool decisions, v1::Status* out) {
   out->set_serial(in.serial);
   out->set_cluster(in.cluster);
@@ -171,6 +189,7 @@ void ToProto(const StatusView& in, MonoTime now, int64_t unix_ms, bool decisions
     if (h.unix_ms != 0) *entry->mutable_time() = TimeUtil::MillisecondsToTimestamp(h.unix_ms);
   }
   for (const LossView& l : in.losses.newest) ToProto(l, out->add_losses());
+  if (in.broker != nullptr) ToProto(*in.broker, out->mutable_broker());
   if (decisions) {
     for (const auto& d : in.decisions) ToProto(d, out->add_decisions());
   }

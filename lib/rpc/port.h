@@ -136,6 +136,19 @@ struct DurabilityView {
   election::SyncNames sync;  // what the database waits for now
 };
 
+// Of RabbitMQ, which has no primary: what its node is at (docs/RABBITMQ.md).
+struct BrokerView {
+  std::string node;   // "rabbit@a"
+  std::string state;  // "running", "blocked", ...
+  std::string sentence;
+  std::vector<std::string> notes;
+  bool live = false, ready = false, started = false;
+  std::string live_why, ready_why, started_why;  // a line each, also when it is so
+  std::string cluster_id;                        // "" : not known
+  std::vector<std::string> members, running;     // nodes of its cluster, as it sees them
+  std::vector<std::string> work;                 // what is done to the cluster, a sentence each
+};
+
 struct StatusView {
   uint64_t serial = 0;  // rises with each publication
   std::string cluster;
@@ -157,9 +170,10 @@ struct StatusView {
   std::optional<election::Pending> pending;
   std::vector<election::HistoryEntry> history;
   LossesView losses;
-  std::vector<DecisionView> decisions;  // newest last
-  std::vector<std::string> warnings;    // sentences that say what to do
-  MonoTime started_at;                  // of the agent
+  std::shared_ptr<const BrokerView> broker;  // null: another engine
+  std::vector<DecisionView> decisions;       // newest last
+  std::vector<std::string> warnings;         // sentences that say what to do
+  MonoTime started_at;                       // of the agent
 };
 
 // ---- people's requests ----

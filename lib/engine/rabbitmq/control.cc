@@ -122,6 +122,10 @@ absl::StatusOr<ClusterMembers> Control::Members() {
   return out;
 }
 
+absl::StatusOr<std::vector<std::string>> Control::ConnectedNodes() {
+  return AskNodes(Budget(), {"erlang", "nodes"});
+}
+
 absl::StatusOr<std::string> Control::ClusterId() {
   MAINSTAY_ASSIGN_OR_RETURN(const Term id, Ask(Budget(), {"rabbit_nodes", "persistent_cluster_id"}));
   if (id.Words().empty()) return absl::DataLossError(absl::StrCat("no cluster id: ", id.ToString()));

@@ -52,6 +52,9 @@ class Control {
   absl::StatusOr<std::vector<Alarm>> Alarms();
   absl::StatusOr<std::vector<std::string>> Partitions();  // always none from 4.3 on
   absl::StatusOr<ClusterMembers> Members();
+  // Other nodes that this one is connected to, hidden ones left out: of Erlang, whether RabbitMQ runs there
+  // or not. Also while RabbitMQ is stopped here.
+  absl::StatusOr<std::vector<std::string>> ConnectedNodes();
   // The same for all members, for ever. A node without one makes it: ask only when it is ready.
   absl::StatusOr<std::string> ClusterId();
   // Who else ran when this node stopped, while it waits for them; of one that runs: who runs. Mnesia only.

@@ -1,0 +1,44 @@
+// The care for a node that is alone, or that has data already: it is started, and started again when it ends
+// by itself, with a pause that grows. It founds no cluster where others are to be members, and repairs none.
+//
+// Thread rules: loop only.
+#ifndef MAINSTAY_AGENT_RABBIT_ALONE_H_
+#define MAINSTAY_AGENT_RABBIT_ALONE_H_
+
+#include <string>
+
+#include "agent/rabbit/ports.h"
+#include "agent/sidecar/loop.h"
+
+namespace mainstay::agent {
+
+class AloneMaintenance : public Maintenance {
+ public:
+  // `others`: the configuration names other members.
+  AloneMaintenance(Loop* loop, bool others) : loop_(loop), others_(others) {}
+
+  void Begin(NodePort* node) override { node_ = node; }
+  void OnNode(const NodeView& view) override;
+  void OnEnding(std::function<void()> may_stop) override;
+  void Submit(const rpc::AdminCommand& command, std::function<void(rpc::AdminAnswer)> done) override;
+  void FillStatus(rpc::StatusView*) override {}
+  void WriteMetrics(metrics::Writer&) override {}
+  bool End(Duration) override { return true; }
+
+ private:
+  void StartNode();
+
+  Loop* const loop_;
+  const bool others_;
+  NodePort* node_ = nullptr;
+  bool starting_ = false;
+  bool ended_ = false;  // the process was seen to run, and to run no more
+  bool ran_ = false;
+  MonoTime started_;
+  MonoTime next_;  // not before
+  Duration pause_{};
+};
+
+}  // namespace mainstay::agent
+
+#endif  // MAINSTAY_AGENT_RABBIT_ALONE_H_
