@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -265,7 +266,10 @@ class Configuration(unittest.TestCase):
         config = {"cluster": "shop", "name": "a", "engine": "rabbitmq", "election": {"lock": "file", "path": "/tmp/x"}, "shim": {"socket": "/tmp/s"},
                   "rabbitmq": {"data_dir": "/v/mnesia", "node": "rabbit@a", "cookie_file": "/v/cookie"}}
         config["rabbitmq"].update(overrides)
-        done = subprocess.run([AGENT, "config", "check", "--config", "/dev/stdin"], input=json.dumps(config), capture_output=True, text=True, check=False)
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+            f.write(json.dumps(config))
+            f.flush()
+            done = subprocess.run([AGENT, "config", "check", "--config", f.name], capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
     def test_refusals_name_thing_value_and_remedy(self):
