@@ -4,16 +4,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <mutex>
 
 #include "absl/strings/str_cat.h"
 #include "lib/erlang/session.h"
+#include "test/unit/erlang/cookie_files.h"
 #include "test/unit/erlang/fake_node.h"
 
 namespace mainstay::erlang {
@@ -25,22 +23,6 @@ using ::testing::Not;
 
 constexpr char kName[] = "fake@localhost";
 const std::string kTickBytes(4, '\0');
-
-// Of this run; gone when it ends.
-struct Folder {
-  const std::string path = absl::StrCat(::testing::TempDir(), "client-cookies-", getpid(), "/");
-  Folder() { std::filesystem::create_directory(path); }
-  ~Folder() { std::filesystem::remove_all(path); }
-};
-
-std::string CookieFile(const std::string& cookie) {
-  static const Folder folder;
-  static int n = 0;
-  const std::string path = absl::StrCat(folder.path, ++n);
-  std::ofstream(path) << cookie;
-  EXPECT_EQ(chmod(path.c_str(), 0400), 0);
-  return path;
-}
 
 ClientOptions To(const FakeNode& node, const std::string& cookie = "SECRET",
                  const std::string& name = kName) {
