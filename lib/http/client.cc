@@ -10,6 +10,7 @@
 #include <boost/beast/http/parser.hpp>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -191,7 +192,9 @@ absl::StatusOr<GetAnswer> Get(const GetRequest& request, MonoTime deadline) {
   MAINSTAY_RETURN_IF_ERROR(Send(fd.get(), text, deadline, who));
   Parser parser;
   parser.header_limit(kMaxHeader);
-  parser.body_limit(boost::none);  // ours is the one that counts
+  // Ours is the one that counts. Not boost::none: Beast 1.81 takes it for 0 when a Content-Length comes, and
+  // tells so only when the header arrives alone.
+  parser.body_limit(std::numeric_limits<uint64_t>::max());
   parser.eager(true);
   parser.get().body().max = request.max_body;
   MAINSTAY_RETURN_IF_ERROR(Read(fd.get(), &parser, deadline, who));

@@ -4,6 +4,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/core/buffers_prefix.hpp>
 #include <boost/beast/http/parser.hpp>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -75,12 +76,9 @@ struct ResponseDecoder::Impl {
 ResponseDecoder::ResponseDecoder(size_t max_body, bool stream) : impl_(std::make_unique<Impl>()) {
   impl_->max_body = max_body;
   impl_->parser.header_limit(static_cast<uint32_t>(kMaxHeaderBytes));
-  // Ours is the limit that counts in both cases; Beast's own would count a stream's whole life.
-  if (stream) {
-    impl_->parser.body_limit(boost::none);
-  } else {
-    impl_->parser.body_limit(max_body);
-  }
+  // Ours is the limit that counts in both cases; Beast's own would count a stream's whole life. Not
+  // boost::none: Beast 1.81 takes it for 0 when a Content-Length comes (a watch that is refused).
+  impl_->parser.body_limit(stream ? std::numeric_limits<uint64_t>::max() : max_body);
   impl_->parser.eager(true);
   impl_->parser.get().body().max = max_body;
 }

@@ -22,6 +22,7 @@ class RawServer {
   struct Options {
     std::string answer;
     size_t piece = 1 << 20;  // bytes a write
+    size_t first = 0;        // bytes of the first write, when it is another
     int pause_ms = 0;        // between two
     bool close = true;       // after the answer
     bool for_ever = false;   // the answer again and again
@@ -71,7 +72,8 @@ class RawServer {
     do {
       for (size_t at = 0; at < options_.answer.size();) {
         if (!Ready(fd, POLLOUT)) return;
-        const size_t step = std::min(options_.piece, options_.answer.size() - at);
+        const size_t piece = at == 0 && options_.first > 0 ? options_.first : options_.piece;
+        const size_t step = std::min(piece, options_.answer.size() - at);
         const ssize_t n = send(fd, options_.answer.data() + at, step, MSG_NOSIGNAL);
         if (n < 0) return;
         at += static_cast<size_t>(n);

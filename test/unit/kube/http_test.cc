@@ -74,6 +74,18 @@ TEST(ResponseDecoder, AStreamIsBoundedByWhatIsLeftInIt) {
   EXPECT_FALSE(d.done());
 }
 
+// A watch that is refused: 403 and 410 come with a Content-Length.
+TEST(ResponseDecoder, AStreamMayBeASizedAnswer) {
+  const std::string text = kSized;
+  for (size_t at = 0; at <= text.size(); ++at) {
+    ResponseDecoder d(100, /*stream=*/true);
+    ASSERT_TRUE(d.Feed(text.substr(0, at)).ok()) << at;
+    ASSERT_TRUE(d.Feed(text.substr(at)).ok()) << at;
+    ASSERT_TRUE(d.done()) << at;
+    EXPECT_EQ(*d.body(), "hello");
+  }
+}
+
 TEST(ResponseDecoder, RetryAfterIsBoundedAndSecondsOnly) {
   const auto of = [](const std::string& value) {
     ResponseDecoder d(0);
