@@ -118,10 +118,12 @@ void Driver::Take(const Event& event) {
   const bool led = state_.lead;
   const auto phase = state_.phase;
   const MonoTime phase_since = state_.phase_since;
+  const DataHistory history(state_.memory);
   election::Result result = election::Step(std::move(state_), event, now);
   state_ = std::move(result.state);
   if (phase != state_.phase && !phase_since.is_past())
     parts_.instruments->phase_seconds.Observe(election::ToString(phase), now - phase_since);
+  journal_.History(history, state_);
   peers_.Learn(state_);
   losses_.Look(state_, now, UnixMillis());
   if (state_.view != nullptr && state_.view->members != members_) {

@@ -141,6 +141,7 @@ void EngineRunner::ExecuteOp(engine::Engine* engine, const Job& job, Outcome* ou
     done.offset = result->offset;
     done.timeline = result->timeline;
     done.complete = result->complete;
+    done.reign = result->reign;
   };
   switch (op.op) {
     case EngineOp::kFound: {

@@ -211,6 +211,18 @@ void Journal::LockLost(const election::State& state) {
   Log(LogLevel::kWarn, "store", "the right to write ended", {{"row", last_row_}});
 }
 
+// Whose history this member's data are of decides who may lead next: told whenever it changes.
+void Journal::History(const DataHistory& before, const election::State& state) {
+  const election::Memory& m = state.memory;
+  if (DataHistory(m) == before) return;
+  Log(LogLevel::kInfo, "election", "the data's history",
+      {{"epoch", m.lineage},
+       {"before", before.lineage},
+       {"held", m.held},
+       {"rolled_back", m.rolled_back},
+       {"offset", state.db.offset}});
+}
+
 void Journal::LockDone(const election::State& before, const election::StoreDone& done, Duration took) {
   instruments_->lock_requests.Add({ToString(done.op), ToString(done.outcome)});
   if (done.id != before.store.id || before.store.id == 0) return;

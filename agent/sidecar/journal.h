@@ -28,6 +28,15 @@ const char* ToString(election::StoreOutcome o);   // "unknown"
 const char* ToString(election::DbState state);    // "running"
 const char* ToString(election::Verdict verdict);  // "ok"
 
+// What the election knows of the history of this member's data.
+struct DataHistory {
+  explicit DataHistory(const election::Memory& m)
+      : lineage(m.lineage), held(m.held), rolled_back(m.rolled_back) {}
+  election::Epoch lineage, held;
+  bool rolled_back;
+  friend bool operator==(const DataHistory&, const DataHistory&) = default;
+};
+
 class Journal {
  public:
   // `log` may be null (audit switched off).
@@ -43,6 +52,7 @@ class Journal {
   void LockDone(const election::State& before, const election::StoreDone& done, Duration took);
   // The right to write ended otherwise than by giving the lock up.
   void LockLost(const election::State& state);
+  void History(const DataHistory& before, const election::State& state);
 
   // The database.
   void EngineBegun(const election::State& state, const election::Engine& op);

@@ -83,9 +83,11 @@ struct DbReport {
   // somebody or was promoted by what it has now. (Engines whose data live in the process;
   // Settings::volatile_data.)
   bool rolled_back = false;
-  // So far back that they are from before the last reign that this member followed or was: of this cluster's
-  // history, but of no reign that could be told.
-  bool before_reign = false;
+  // Whose history the data are of, kept by the engine with the data: it goes before Memory::lineage, which is
+  // written before a promotion that may come to nothing and after a link that may have brought writes. 1: of
+  // a reign that cannot be told (the part of the last one is gone). 0: the engine does not keep it, or the
+  // server is writable. (Engines whose data live in the process.)
+  Epoch reign = 0;
   std::string system_id;  // of the data, "" when empty or unknown
   std::string data_nonce;
   uint64_t offset = 0;  // primary: flushed; standby: received and flushed
@@ -125,6 +127,7 @@ struct EngineDone {
   // names were in effect everywhere.
   uint64_t offset = 0;
   uint32_t timeline = 0;
+  Epoch reign = 0;        // kFreeze: DbReport::reign of these data
   bool complete = false;  // kStop: clean shutdown, `offset` is the end of the log
   std::string system_id;  // kFound
 };

@@ -229,6 +229,12 @@ void RolledBack(Context& c) {
   s.attempt.verdict = "the database was started anew since it was frozen";
 }
 
+// The engine keeps with the data whose history they are of: it knows better than a memory that was written
+// before an opening that came to nothing, or not yet after a link that brought writes.
+void HearReign(State& s, Epoch reign) {
+  if (reign != 0) s.memory.lineage = reign;
+}
+
 void IngestDb(Context& c, const DbReport& e) {
   State& s = c.s;
   if (e.at < s.engine_done_at && s.db_known) return;  // began before the last operation ended: stale
@@ -239,8 +245,7 @@ void IngestDb(Context& c, const DbReport& e) {
     s.memory.held = 0;
     s.memory.rolled_back = false;
   }
-  // (Epoch 1 is the least that there is: it loses against every reign that anybody can tell.)
-  if (e.before_reign && s.memory.lineage > 1) s.memory.lineage = 1;
+  HearReign(s, e.reign);
   const bool gone = e.state == DbState::kDead || e.state == DbState::kStopped;
   if (e.rolled_back || (gone && c.set().volatile_data)) RolledBack(c);
   if (!e.streaming_from.empty() && Present(s) && !s.frozen && !s.memory.detached &&
@@ -291,6 +296,13 @@ void Opened(Context& c, const EngineDone& e, const Engine& op) {
   if (e.timeline != 0) s.db.timeline = e.timeline;
 }
 
+Position FrozenAt(const State& s, const EngineDone& e, const Engine& op) {
+  if (e.offset == 0) return {};
+  // (A new cluster that nobody ever opened is of no reign, so it goes before none.)
+  if (s.db.unopened) return {0, e.offset, e.timeline};
+  return {s.set->volatile_data ? s.memory.lineage : DataLineage(op.memory), e.offset, e.timeline};
+}
+
 void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
   State& s = c.s;
   s.engine_failures = 0;
@@ -316,10 +328,8 @@ void IngestEngineOk(Context& c, const EngineDone& e, const Engine& op) {
       break;
     case EngineOp::kFreeze:
       s.frozen = true;
-      // (A new cluster that nobody ever opened is of no reign, so it goes before none.)
-      s.frozen_at = e.offset == 0
-                        ? Position{}
-                        : Position{s.db.unopened ? Epoch{0} : DataLineage(op.memory), e.offset, e.timeline};
+      HearReign(s, e.reign);
+      s.frozen_at = FrozenAt(s, e, op);
       s.frozen_since = c.now;
       if (s.attempt.ask != 0 && op.epoch == s.attempt.epoch) s.attempt.self_frozen = true;
       if (s.db.state != DbState::kRunning) s.db.state = DbState::kRunning;

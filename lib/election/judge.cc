@@ -71,10 +71,14 @@ bool WaitedEnough(const State& s, const FreezeAnswered& best, bool by_lineage,
   });
 }
 
-// The best of those that satisfy `counts`; itself wins when it is the best.
+// The best of those that satisfy `counts`; itself wins when it is the best. `by_lineage`: they are not known
+// to be of one history. Lineages of data that live in a process tell the reign that they have a part of
+// (DbReport::reign), so there the newest goes first, then the longest, as a Raft log's last term and index
+// do: what an older reign wrote after the next one was opened counts for nothing.
 Ruling Best(const State& s, const std::vector<FreezeAnswered>& answers, bool by_lineage,
             const std::vector<const FreezeAnswered*>& counted) {
   const FreezeAnswered* best = nullptr;
+  const bool ranked = by_lineage || s.set->volatile_data;
   uint64_t longest = 0;
   std::pair<Epoch, uint64_t> newest;
   for (const FreezeAnswered* a : counted) {
@@ -82,18 +86,18 @@ Ruling Best(const State& s, const std::vector<FreezeAnswered>& answers, bool by_
     newest = std::max(newest, {a->position.lineage, a->position.offset});
     // Lineage 0 with data: a new cluster that was never opened; good when nobody has more.
     if (NoFailover(s, a->from) || (a->position.lineage == 0 && a->position.offset == 0)) continue;
-    if (best == nullptr || Better(s, *a, *best, by_lineage)) best = a;
+    if (best == nullptr || Better(s, *a, *best, ranked)) best = a;
   }
   if (best == nullptr) return {Judgement::kBlocked, "", "nobody who may lead has the data: " + Told(answers)};
   // (Offsets of different lineages cannot be compared: then the newest lineage must be had, and its end.)
-  const bool behind = by_lineage
-                          ? SyncMode(s) && std::pair(best->position.lineage, best->position.offset) < newest
-                          : best->position.offset < longest;
+  const bool stands = SyncMode(s) || !by_lineage;
+  const bool behind = ranked ? stands && std::pair(best->position.lineage, best->position.offset) < newest
+                             : best->position.offset < longest;
   if (behind)
     return {Judgement::kBlocked, "", "the longest log is on a member that must not lead: " + Told(answers)};
   if (Mistake(M::kNotBest)) return {Judgement::kTake, s.set->self.name, "any"};
   if (best->from == s.set->self.name) return {Judgement::kTake, best->from, Told(answers)};
-  if (WaitedEnough(s, *best, by_lineage, counted))
+  if (WaitedEnough(s, *best, ranked, counted))
     return {Judgement::kTake, s.set->self.name,
             best->from + " did not go when let go first; " + Told(answers)};
   return {Judgement::kOther, best->from, Told(answers)};

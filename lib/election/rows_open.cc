@@ -120,7 +120,8 @@ void ActPrimary(Context& c) {
 }
 
 // Fenced or shutting down before the database was opened. A log that nothing was added to since it won the
-// lock is known to its end: whoever has it all may lead next.
+// lock is known to its end: whoever has it all may lead next. (Without a sync set it won with those that
+// could be asked; who could not may have more, and nothing was written over it yet.)
 bool OpenUnwanted(const Context& c) {
   const State& s = c.s;
   const bool second = s.db_known && s.db.empty && SecondCluster(c);
@@ -133,7 +134,7 @@ void ActOpenUnwanted(Context& c) {
     GiveUp(c);
     return;
   }
-  s.stopped_complete = true;
+  s.stopped_complete = SyncMode(s);
   s.stopped_at = s.frozen_at;
   SetPhase(c, Phase::kReleasing);
 }

@@ -26,7 +26,8 @@ namespace mainstay::engine {
 struct LogEnd {  // where the log ends, and how sure that is
   uint64_t offset = 0;
   uint32_t timeline = 0;
-  bool complete = false;  // clean shutdown: nothing can follow
+  bool complete = false;      // clean shutdown: nothing can follow
+  election::Epoch reign = 0;  // whose history that is (election::DbReport::reign)
 };
 
 // A line of log that was left for the next one (PostgreSQL's timelines).

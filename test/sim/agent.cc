@@ -68,6 +68,7 @@ void World::StopAgent(int m) {
   if (!n.agent_up) return;
   Trace(m, "AGENT dies");
   EndStop(m);
+  EndCopy(m);
   n.agent_up = n.agent_paused = false;
   n.pauses[0] = 0;
   n.agent_gen++;

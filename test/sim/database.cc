@@ -128,6 +128,7 @@ void World::CloseDb(int m) {
 
 void World::OpenDb(int m, Epoch epoch, const SyncConfig& cfg) {
   Database& d = nodes_[m].db;
+  CheckPassedOver(m, epoch);
   d.writable = true;
   d.unopened = d.rolled_back = d.lost_end = false;
   d.epoch = d.reign = epoch;
@@ -140,6 +141,7 @@ void World::OpenDb(int m, Epoch epoch, const SyncConfig& cfg) {
         static_cast<unsigned long long>(d.log.end), cfg.k, cfg.names);
   dirty_ = true;
   Push(now_ + db_.Delay(5 * kMs), Ev::kWrite, m, -1, d.gen);
+  Info(epoch).branch = d.log.branch;
   CheckOpen(m);
   CheckSets("opened");
   Reached(Moment::opened, m);
@@ -296,6 +298,8 @@ void World::Connect(int s, uint32_t gen) {
       l.system != d.system)
     return;
   if (!logs_.Contains(l.log, d.log)) return;
+  // Redis' replicas log in as users of an epoch: an opening takes away those of all others.
+  if (plan_.volatile_data != 0 && d.conn_epoch != l.epoch) return;
   d.rx = true;
   d.rx_gen = ++next_nonce_;
   d.rx_at = now_;

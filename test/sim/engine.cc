@@ -22,6 +22,7 @@ void World::StartEngine(int m, election::Engine&& op) {
     EngineStage(m);
     n.engine.deadline = t;
   }
+  EndCopy(m);
   e.gen++;
   e.active = true;
   e.op = std::move(op);
@@ -57,6 +58,7 @@ void World::EngineFail(int m, const char* why) {
 
 void World::EngineLate(int m) {
   EndStop(m);
+  EndCopy(m);
   EngineFail(m, "deadline exceeded");
 }
 
@@ -149,8 +151,7 @@ void World::DoFollow(int m) {
     return FollowData(m);
   }
   if (!reachable || l.epoch != e.op.epoch) {
-    // A copy into a process counts when it streams, not before.
-    if (plan_.volatile_data != 0 && e.stage == 2 && e.goal.branch == -1) ForgetData(m);
+    EndCopy(m);
     return EngineFail(m, "the leader was lost");
   }
   if (e.stage == 1) {  // rewind or clone is done
@@ -167,16 +168,33 @@ void World::DoFollow(int m) {
   d.conn_to = static_cast<int8_t>(p);
   d.conn_epoch = e.op.epoch;
   n.shim.armed = n.shim.armed && d.running;  // a standby's start clears a deadline left over
-  if (!d.running) {
+  if (e.stage == 3 && !d.rx) return EngineNext(m, 10 * kMs);
+  if (e.stage == 3) {
+    // It streams.
+  } else if (!d.running) {
     StartDb(m);
   } else {
     CloseRx(m, true);
     Push(now_ + db_.Delay(10 * kMs), Ev::kConnect, m, -1, ++d.conn_try);
   }
+  if (plan_.volatile_data != 0 && e.stage == 2) {  // such an engine is done when it streams
+    e.stage = 3;
+    return EngineNext(m, 10 * kMs);
+  }
   election::EngineDone done;
   done.ok = true;
   done.offset = d.log.end;
   EngineFinish(m, std::move(done));
+}
+
+// A copy into a process counts when it streams, not before.
+void World::EndCopy(int m) {
+  EngineRun& e = nodes_[m].engine;
+  if (plan_.volatile_data == 0 || !e.active || e.op.op != EngineOp::kFollow || e.stage < 2 ||
+      e.goal.branch != -1)
+    return;
+  if (nodes_[m].db.running) KillDb(m, false);
+  ForgetData(m);
 }
 
 // What the data need before they can follow: nothing, a rewind, or a clone.
@@ -227,7 +245,8 @@ void World::DoFreeze(int m) {
   if (d.running && d.writable) return EngineFail(m, "it is a primary");
   if (plan_.volatile_data != 0 && d.exists && !d.running) {
     d.conn_to = -1;
-    StartDb(m);  // only a process has data
+    nodes_[m].shim.armed = false;  // a standby's start clears a deadline left over
+    StartDb(m);                    // only a process has data
     return EngineNext(m, eng_.Delay(plan_.start_ms * kMs));
   }
   if (d.exists && (d.broken || !logs_.Contains(d.log, d.consistent))) {
@@ -247,6 +266,7 @@ void World::DoFreeze(int m) {
   done.ok = true;
   done.offset = d.log.end;
   done.timeline = static_cast<uint32_t>(d.log.branch);
+  done.reign = Reign(m);
   Trace(m, "DB frozen at %d/%llu", d.log.branch, static_cast<unsigned long long>(d.log.end));
   EngineFinish(m, std::move(done));
   Reached(Moment::frozen, m);

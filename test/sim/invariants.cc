@@ -91,6 +91,38 @@ void World::CheckOpen(int m) {
     CheckHeads(m, "opens its database");
 }
 
+// Data that die with their process are acknowledged by whoever has them (WAIT): of those whose answer the new
+// primary had, nobody whose process lived on may have more of the last reign that any of them has a part of.
+void World::CheckPassedOver(int m, Epoch epoch) {
+  const Node& n = nodes_[m];
+  if (plan_.volatile_data == 0 || record_ == nullptr || !present_ || damaged_ || restored_ > 0) return;
+  if (record_->holder_name != n.name || record_->epoch != epoch || forced_until_ >= now_) return;
+  const auto& attempt = n.state.attempt;
+  if (attempt.epoch != epoch || attempt.cause == election::Cause::kForced) return;
+  const auto others = [&](const auto& each) {
+    for (const election::FreezeAnswered& a : attempt.answers) {
+      const int k = Index(a.from);
+      if (!a.frozen || k < 0 || k == m || (plan_.no_failover >> k & 1) != 0) continue;
+      const Database& d = nodes_[k].db;
+      const election::Member* member = record_->FindMember(a.from);
+      if (d.running && !d.lost_end && d.system == n.db.system && member != nullptr && !member->no_failover)
+        each(k);
+    }
+  };
+  Epoch last = Reign(m);
+  others([&](int k) { last = std::max(last, Reign(k)); });
+  const Log reign{Info(last).branch, INT64_MAX};
+  if (reign.branch == 0) return;
+  const Log mine = logs_.Common(n.db.log, reign);
+  others([&](int k) {
+    const Log theirs = logs_.Common(nodes_[k].db.log, reign);
+    if (theirs.branch == reign.branch && (mine.branch != reign.branch || theirs.end > mine.end))
+      Fail("passed_over", n.name + " opens its database with " + std::to_string(mine.end) +
+                              " of the log of epoch " + std::to_string(last) + ", " + nodes_[k].name +
+                              " has " + std::to_string(theirs.end));
+  });
+}
+
 // S1: at every step k + q > |V u N|, for the primary of the record's epoch.
 void World::CheckSets(const char* when) {
   if (record_ == nullptr || !present_ || damaged_ || record_->voters.empty()) return;

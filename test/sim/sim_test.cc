@@ -60,6 +60,8 @@ TEST(Simulation, ClustersThatOnceWentWrong) {
       {"restore", 921043},    // the same, and a voter of the old record took over beside it
       {"volatile", 821447},   // copied from a cluster begun anew, died before it remembered that: shut out
       {"volatile", 821897},   // a founder that opened nothing went before a member with data
+      {"volatile", 12},       // a promotion that came to nothing made older data count as newer ones
+      {"volatile", 600591},   // who opened nothing said that its log was all there is
   };
   for (const auto& [profile, seed] : kSeeds) {
     const Plan plan = MakePlan(seed, profile);

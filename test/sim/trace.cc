@@ -125,6 +125,13 @@ void World::PrintStates(FILE* out) const {
   for (int m = 0; m < plan_.members; m++) std::fprintf(out, "  %s\n", StateText(m).c_str());
 }
 
+// Kept with the data: whose history they are of.
+Epoch World::Reign(int m) const {
+  const Database& d = nodes_[m].db;
+  if (plan_.volatile_data == 0 || !d.exists || d.unopened || d.writable) return 0;
+  return d.lost_end && d.log.end < d.reign_from ? 1 : d.reign;
+}
+
 // What the engine's probe of this database says now.
 election::DbReport World::Report(int m) {
   const Node& n = nodes_[m];
@@ -134,7 +141,7 @@ election::DbReport World::Report(int m) {
   r.empty = !d.exists;
   r.unopened = d.unopened;
   r.rolled_back = d.exists && d.rolled_back;
-  r.before_reign = r.rolled_back && d.log.end < d.reign_from;
+  r.reign = Reign(m);
   r.state = d.running ? DbState::kRunning : d.dead ? DbState::kDead : DbState::kStopped;
   if (d.exists) {
     r.system_id = "s" + std::to_string(d.system);

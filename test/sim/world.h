@@ -289,6 +289,7 @@ class World {
   void SaveMemory(int m, const election::Memory& memory);
   void EngineLate(int m);
   void EndStop(int m);
+  void EndCopy(int m);
   void NewData(int m, uint32_t system, Log log);
   void DoFound(int m);
   void DoFollow(int m);
@@ -355,6 +356,8 @@ class World {
   void CheckStep(int m, const election::Event& event, Epoch open_before, bool lead_before,
                  MonoTime permit_before);
   void CheckOpen(int m);
+  void CheckPassedOver(int m, Epoch epoch);
+  Epoch Reign(int m) const;
   void CheckHeads(int m, const char* when);
   void CheckSets(const char* when);
   void CheckEngine(int m, const election::Engine& op);
@@ -408,6 +411,7 @@ class World {
     int8_t owner = -1;
     bool known = false;
     election::Durability durability{};
+    int32_t branch = 0;  // of the log that was opened under it; 0: none
   };
   std::vector<EpochInfo> epochs_;
   EpochInfo& Info(Epoch e);

@@ -117,7 +117,8 @@ Verdict JudgeData(const Held& held, const Info& info, uint64_t grown) {
     v.empty = true;
   }
   if (v.empty) v.position = 0;
-  v.before_reign = v.rolled_back && v.position < held.reign_from;
+  // (Epoch 1 is the least that there is: it loses against every reign that anybody can tell.)
+  if (!v.empty && !held.unopened) v.reign = v.rolled_back && v.position < held.reign_from ? 1 : held.reign;
   return v;
 }
 

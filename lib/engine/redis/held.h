@@ -47,10 +47,10 @@ absl::StatusOr<Held> DecodeHeld(absl::string_view text);
 bool AddHistory(Held* held, const std::string& replid);
 
 struct Verdict {
-  bool empty = false;         // holds nothing of the cluster
-  bool rolled_back = false;   // another process' data, as far as they were saved
-  bool before_reign = false;  // so far back that they are from before the last reign known here
-  uint64_t position = 0;      // how far they reach; never 0 when there are data
+  bool empty = false;        // holds nothing of the cluster
+  bool rolled_back = false;  // another process' data, as far as they were saved
+  int64_t reign = 0;         // whose history they are of; 1: of a reign that cannot be told; 0: not known
+  uint64_t position = 0;     // how far they reach; never 0 when there are data
 };
 // Of a process that does not load and whose INFO has all sections. Positions are replication offsets plus
 // one, because a primary that never had a replica stands at offset 0. `grown`: of the append-only file since

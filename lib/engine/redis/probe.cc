@@ -210,7 +210,7 @@ void RedisEngine::ProbeRunning(const shim::State& state, MonoTime deadline, DbRe
   const Verdict verdict = Judge(*info);
   report->empty = verdict.empty;
   report->rolled_back = verdict.rolled_back;
-  report->before_reign = verdict.before_reign;
+  report->reign = report->writable ? 0 : verdict.reign;
   report->offset = verdict.position;
   // (What a new process loaded does not tell by its offset how far it reaches: the note stays.)
   if (!report->empty && info->server.has_value() && info->server->run_id == held_.run_id) KeepFloor(*info);

@@ -76,7 +76,7 @@ absl::StatusOr<LogEnd> RedisEngine::Freeze(const election::Memory& memory, MonoT
   const Verdict verdict = JudgeSaved(info);
   if (verdict.empty) return LogEnd{};  // the promise stands, but there is nothing that could be used
   frozen_run_ = info.server.has_value() ? info.server->run_id : "";
-  return LogEnd{verdict.position, 0, false};
+  return LogEnd{verdict.position, 0, false, verdict.reign};
 }
 
 // The server writes. Nobody waits for what is done here but the election itself.

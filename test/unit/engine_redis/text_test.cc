@@ -110,9 +110,9 @@ TEST(JudgeData, FromBeforeTheLastReign) {
   Held held = Known();
   held.reign = 3;
   held.reign_from = 650;
-  EXPECT_TRUE(JudgeData(held, Server("run2", "old", 600, 5)).before_reign);
-  EXPECT_FALSE(JudgeData(held, Server("run2", "old", 650, 5)).before_reign);
-  EXPECT_FALSE(JudgeData(held, Server("run1", "old", 600, 5)).before_reign) << "the same process";
+  EXPECT_EQ(JudgeData(held, Server("run2", "old", 600, 5)).reign, 1);
+  EXPECT_EQ(JudgeData(held, Server("run2", "old", 650, 5)).reign, 3) << "and of no later one";
+  EXPECT_EQ(JudgeData(held, Server("run1", "old", 600, 5)).reign, 3) << "the same process";
 }
 
 TEST(JudgeData, AnAppendOnlyFileReachesTheFloorAtLeast) {

@@ -55,8 +55,10 @@ TEST(HttpClient, TheRequest) {
 TEST(HttpClient, AHeaderThatArrivesAlone) {
   const std::string header = Ok("Content-Length: 300000\r\n", "");
   for (const size_t max : {size_t{100'000}, size_t{400'000}}) {
-    RawServer server(
-        {.answer = header + std::string(300'000, 'x'), .first = header.size(), .pause_ms = 20, .close = false});
+    RawServer server({.answer = header + std::string(300'000, 'x'),
+                      .first = header.size(),
+                      .pause_ms = 20,
+                      .close = false});
     const auto got = Ask(server, seconds(20), max);
     ASSERT_TRUE(got.ok()) << got.status();
     EXPECT_EQ(got->body.size(), std::min<size_t>(max, 300'000));
