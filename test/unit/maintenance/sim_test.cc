@@ -17,7 +17,7 @@ TEST(MaintenanceSim, WhateverHappens) {
     return;
   }
   const char* many = std::getenv("SIM_SEEDS");
-  const uint32_t seeds = many != nullptr ? static_cast<uint32_t>(std::atoi(many)) : 500;
+  const uint32_t seeds = many != nullptr ? static_cast<uint32_t>(std::atoi(many)) : 300;
   int repairs = 0, restarts = 0, failed = 0;
   for (uint32_t seed = 1; seed <= seeds && failed < 3; ++seed) {
     World world(seed, false);
