@@ -98,9 +98,11 @@ class Worker:
                 time.sleep(0.2)
 
     def account(self):
-        lost = sorted(set(self.confirmed) - set(self.seen))
-        return {"confirmed": len(self.confirmed), "lost": lost[:20], "lost_count": len(lost), "errors": self.errors,
-                "doubled": sum(1 for n in self.seen.values() if n > 1), "longest_gap": round(max(self.gaps, default=0), 2)}
+        # Copies in one step each: the other threads go on.
+        confirmed, seen, gaps = list(self.confirmed), dict(self.seen), list(self.gaps)
+        lost = sorted(set(confirmed) - set(seen))
+        return {"confirmed": len(confirmed), "lost": lost[:20], "lost_count": len(lost), "errors": self.errors,
+                "doubled": sum(1 for n in seen.values() if n > 1), "longest_gap": round(max(gaps, default=0), 2)}
 
 
 def main():
@@ -150,8 +152,11 @@ class Load:
         if self.p.poll() is None:
             self.p.kill()
         self.p.wait()
-        self.p.stdin.close()
         self.p.stdout.close()
+        try:
+            self.p.stdin.close()
+        except BrokenPipeError:
+            pass  # what was still to be sent
 
 
 if __name__ == "__main__":

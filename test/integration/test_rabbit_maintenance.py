@@ -132,7 +132,7 @@ class RabbitMaintenance(unittest.TestCase):
         while time.monotonic() < end and any(m.run_id == runs[m.name] for m in self.cluster.members):
             down_most = max(down_most, sum(1 for m in self.cluster.members if not m.broker.running()))
             time.sleep(0.05)
-        self.assertTrue(all(m.run_id != runs[m.name] for m in self.cluster.members), [m.status()["sentence"] for m in self.cluster.members])
+        self.assertTrue(all(m.run_id != runs[m.name] for m in self.cluster.members), "\n".join(m.tail() for m in self.cluster.members))
         self.assertEqual(down_most, 1)
         self.assertEqual(self.more("token.grant"), 3)
 
