@@ -14,7 +14,10 @@ void Fuzz(const std::string& text) {
 TEST(MaintenanceFuzz, CorpusAndMutations) {
   const std::vector<std::string> corpus = Corpus("maintenance");
   ASSERT_GE(corpus.size(), 3u) << "run from the top of the repository";
-  for (const std::string& text : corpus) Fuzz(text);
+  for (const std::string& text : corpus) {
+    EXPECT_TRUE(DecodeNote(text).ok() || DecodeFacts(text).ok() || DecodeMemory(Signed(text)).ok()) << text;
+    Fuzz(text);
+  }
   std::mt19937 rng(1);
   const std::vector<std::string> words = {"{",           "}",          "[",   "]",   "null",
                                           "true",        "\"v\":1",    "-1",  "1e9", "\"check\":\"\"",
