@@ -3,7 +3,7 @@
 
   arrow     a link or an #include that test/tidy/arrows.txt does not allow (and rooms it does not know)
   length    a file of more than 600 lines (warning at 400), a C++ function of more than 70 (warning at 60)
-  pure      lib/election: no threads, clocks, randomness, I/O - in its text and in the symbols its archive asks for
+  pure      lib/election, and of lib/maintenance what decides: no threads, clocks, randomness, I/O - in its text and in the symbols its archive asks for
   clock     CLOCK_BOOTTIME is the only clock: no wall clock, no CLOCK_MONOTONIC, no std::chrono clock
   process   only agent/shim starts processes
   throw     no exceptions of our own
@@ -49,6 +49,8 @@ PURE_TEXT = [
     (re.compile(r"\bs?rand(om)?\s*\("), "is random"),
     (re.compile(r"\b(BootClock|UnixMillis|Random(Bytes|Hex|Uint64)|UuidV7)\s*\("), "calls what is not pure"),
 ]
+PURE_FILES = re.compile(r"lib/election/|lib/maintenance/(facts|findings|member|memory|plan\w*)\.(h|cc)$")
+PURE_ARCHIVES = ("lib/election/libmainstay_election.a", "lib/maintenance/libmainstay_maintenance_plan.a")
 PURE_SYMBOLS = re.compile(
     r"^(clock_gettime|gettimeofday|time|nanosleep|usleep|sleep|socket|connect|send\w*|recv\w*|open(at)?(64)?|fopen(64)?|creat|"
     r"read|write|p(read|write)v?|close|pthread_\w+|s?rand(om)?(_r)?|getrandom|getentropy|(secure_)?getenv|syscall|fork|v?exec\w*|"
@@ -224,7 +226,7 @@ def check_text(tree, files):
             continue
         code = cpp.strip_comments_and_strings(raw)
         product = file.startswith(("lib/", "agent/"))
-        if file.startswith("lib/election/"):
+        if PURE_FILES.match(file):
             for pattern, what in PURE_TEXT:
                 grep(tree, "pure", file, code, pattern, what)
         if product:
@@ -244,7 +246,7 @@ def check_header(tree, file, text):
         tree.fail("header", file, 1, f"has no guard {guard}")
 
 
-def check_symbols(tree, archive):
+def check_symbols(tree, room, archive):
     out = subprocess.run(["nm", "-uC", archive], check=True, capture_output=True, text=True, timeout=120).stdout
     member = ""
     for line in out.splitlines():
@@ -252,7 +254,7 @@ def check_symbols(tree, archive):
             member = line[:-1]
         name = line.strip().removeprefix("U ").split("@")[0]
         if line.startswith(" ") and PURE_SYMBOLS.match(name):
-            tree.fail("pure", "lib/election", 0, f"{member} asks for {name}")
+            tree.fail("pure", room, 0, f"{member} asks for {name}")
 
 
 def main():
@@ -270,11 +272,12 @@ def main():
     check_text(tree, files)
     if options.build:
         check_links(tree, rooms, options.build)
-        archive = os.path.join(options.build, "lib/election/libmainstay_election.a")
-        if os.path.exists(archive):
-            check_symbols(tree, archive)
-        else:
-            tree.fail("pure", archive, 0, "not built")
+        for archive in PURE_ARCHIVES:
+            room, built = os.path.dirname(archive), os.path.join(options.build, archive)
+            if os.path.exists(built):
+                check_symbols(tree, room, built)
+            elif any(f.startswith(room + "/") for f in files):
+                tree.fail("pure", built, 0, "not built")
     for rule_and_path, used in tree.allowed.items():
         if not used:
             tree.warn("test/tidy/allow.txt", 0, f"not needed: {' '.join(rule_and_path)}")

@@ -180,6 +180,13 @@ absl::StatusOr<std::vector<QuorumQueue>> Control::QuorumQueues() {
   return queues;
 }
 
+absl::StatusOr<std::vector<ReplicaProgress>> Control::Progress(const std::string& vhost,
+                                                               const std::string& queue) {
+  MAINSTAY_ASSIGN_OR_RETURN(const Term answer, Ask(Budget(), {"rabbit_quorum_queue", "status"},
+                                                   {Term::Binary(vhost), Term::Binary(queue)}));
+  return ParseProgress(answer);
+}
+
 absl::StatusOr<std::vector<FeatureFlag>> Control::FeatureFlags() {
   MAINSTAY_ASSIGN_OR_RETURN(const Term answer, Ask(Budget(), {"rabbit_ff_extra", "cli_info"}));
   return ParseFeatureFlags(answer);

@@ -63,6 +63,9 @@ class Control {
   absl::StatusOr<std::vector<CriticalQueue>> QuorumCritical();
   // Some 4,000 of them; more are kResourceExhausted.
   absl::StatusOr<std::vector<QuorumQueue>> QuorumQueues();
+  // How far each replica of one queue is. The members are asked one after the other: a frozen one takes all
+  // the time there is.
+  absl::StatusOr<std::vector<ReplicaProgress>> Progress(const std::string& vhost, const std::string& queue);
   absl::StatusOr<std::vector<FeatureFlag>> FeatureFlags();
 
   // ---- changing ----

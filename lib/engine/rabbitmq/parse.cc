@@ -225,6 +225,28 @@ absl::StatusOr<std::vector<MemberChange>> ParseMemberChanges(const Term& term) {
   return out;
 }
 
+absl::StatusOr<std::vector<ReplicaProgress>> ParseProgress(const Term& term) {
+  if (!term.IsList()) return Unexpected("a queue's progress", term);
+  std::vector<ReplicaProgress> out;
+  for (const Term& replica : term.items()) {
+    const Term* node = replica.FindBinary("Node Name");
+    const Term* state = replica.FindBinary("Raft State");
+    const Term* last = replica.FindBinary("Log Index");
+    const Term* commit = replica.FindBinary("Commit Index");
+    if (node == nullptr || !node->IsAtom() || state == nullptr || last == nullptr || commit == nullptr)
+      return Unexpected("a queue's progress", replica);
+    ReplicaProgress& p = out.emplace_back();
+    p.node = node->text();
+    // A replica that does not answer has empty texts, and an error, in the place of its indices.
+    if (last->kind() != Term::Kind::kInteger || commit->kind() != Term::Kind::kInteger) continue;
+    p.running = true;
+    p.leader = state->IsAtom("leader");
+    p.last = last->integer();
+    p.commit = commit->integer();
+  }
+  return out;
+}
+
 absl::StatusOr<std::vector<FeatureFlag>> ParseFeatureFlags(const Term& term) {
   if (!term.IsList()) return Unexpected("list of feature flags", term);
   std::vector<FeatureFlag> out;

@@ -72,6 +72,17 @@ struct MemberChange {
 };
 absl::StatusOr<std::vector<MemberChange>> ParseMemberChanges(const erlang::Term& term);
 
+// How far a queue's replica is: indices of its Raft log.
+struct ReplicaProgress {
+  std::string node;
+  bool running = false;  // false: nobody answers there, the indices mean nothing
+  bool leader = false;
+  int64_t last = 0;    // of the last entry it has
+  int64_t commit = 0;  // of the last one that it knows a majority to have
+};
+// Of rabbit_quorum_queue:status(VHost, Name).
+absl::StatusOr<std::vector<ReplicaProgress>> ParseProgress(const erlang::Term& term);
+
 struct FeatureFlag {
   std::string name;
   bool enabled = false;

@@ -100,6 +100,23 @@ TEST(Parse, QueuesOfAnotherShape) {
   EXPECT_TRUE(absl::IsDataLoss(AddReplicaStates({"r@a"}, T("[{ok,x}]"), &none)));
 }
 
+TEST(Parse, HowFarReplicasAre) {
+  const auto p =
+      ParseProgress(T("[[{<<\"Node Name\">>,'r@a'},{<<\"Raft State\">>,leader},{<<\"Log "
+                      "Index\">>,12},{<<\"Commit Index\">>,11}],"
+                      " [{<<\"Node Name\">>,'r@b'},{<<\"Raft State\">>,noproc},{<<\"Log "
+                      "Index\">>,<<>>},{<<\"Commit Index\">>,<<>>}]]"));
+  ASSERT_TRUE(p.ok()) << p.status();
+  ASSERT_EQ(p->size(), 2u);
+  EXPECT_EQ((*p)[0].node, "r@a");
+  EXPECT_TRUE((*p)[0].running && (*p)[0].leader);
+  EXPECT_EQ((*p)[0].last, 12);
+  EXPECT_EQ((*p)[0].commit, 11);
+  EXPECT_FALSE((*p)[1].running);
+  for (const char* wrong : {"{error,not_found}", "[ok]", "[[{<<\"Node Name\">>,'r@a'}]]"})
+    EXPECT_TRUE(absl::IsDataLoss(ParseProgress(T(wrong)).status())) << wrong;
+}
+
 TEST(Parse, MemberChanges) {
   const auto c = ParseMemberChanges(
       T("[{{resource,<<\"/"
