@@ -73,6 +73,7 @@ void Remember(Context& c, const Record& record);  // a record's content into the
 void Grant(Context& c, MonoTime sent_at);  // an acknowledged write of the holder extends its permission
 void LoseLead(Context& c);
 void AnswerPerson(Context& c, AdminStatus status, std::string message);
+std::string SwitchoverWaitsFor(const Context& c);  // "" : for nothing, or none was asked for
 // Back-off: settings.retry, doubled with each failure up to 16 times it, and never more than `at_most`.
 void Retry(Context& c, MonoTime* at, int failures, Duration at_most = std::chrono::minutes(1));
 

@@ -61,13 +61,22 @@ bool ForgetDone(const Context& c) {
 
 // ---- handing over ----
 bool GoAsked(const State& s) { return s.shutdown || (s.memory.fenced && FenceKept(s)); }
-// The member itself said lately that it streams this reign's log: what it does not know of itself yet, or
-// what an agent that hangs does not say, would make it refuse the lock that is handed over to it.
-bool Ready(const Context& c, const Name& name) {
+// The member itself said lately that it streams this reign's log, and that it sees the lock renewed: what it
+// does not know of itself yet, or what an agent that hangs does not say, would make it refuse the lock that
+// is handed over to it; and who does not reach the lock's store (back from an outage, say, and it still waits
+// to ask again) would not take it in time.
+// "" : it is ready; else why not.
+std::string Unready(const Context& c, const Name& name) {
+  if (!c.set().database) return "";
   const Peer* p = FindPeer(c.s, name);
-  return !c.set().database || (p != nullptr && PeerFresh(c.s, *p, c.now) && p->report.can_vote &&
-                               p->report.record_epoch == c.s.view->epoch);
+  if (p == nullptr || !PeerFresh(c.s, *p, c.now)) return name + " does not answer";
+  if (!p->report.can_vote || p->report.record_epoch != c.s.view->epoch)
+    return name + " does not say that it streams the log of epoch " + std::to_string(c.s.view->epoch);
+  const Duration blind = p->report.record_age + (c.now - p->at);
+  if (blind > c.set().suspicion) return name + " has not seen the lock renewed for " + Seconds(blind);
+  return "";
 }
+bool Ready(const Context& c, const Name& name) { return Unready(c, name).empty(); }
 // A standby that could lead: streaming and caught up but for the last moments.
 Name BestSuccessor(const Context& c, bool ready) {
   const State& s = c.s;
@@ -97,7 +106,10 @@ bool SwitchoverAsked(const Context& c) {
   const bool asked = AdminIs(s, AdminKind::kSwitchover) && s.handover_step == 0 &&
                      (!c.set().database || (s.admin->target.empty() ? !BestSuccessor(c, true).empty()
                                                                     : Ready(c, s.admin->target)));
-  return (asked || GoAsked(s)) && EngineIdle(s) && StoreIdle(s) && Permitted(s, c.now) && !s.must_read;
+  // (Not while the lock's store does not answer: the lock could not be given up.)
+  const bool reached = GoAsked(s) || s.store_failures == 0;
+  return (asked || GoAsked(s)) && reached && EngineIdle(s) && StoreIdle(s) && Permitted(s, c.now) &&
+         !s.must_read;
 }
 void ActHandover(Context& c) {
   State& s = c.s;
@@ -149,6 +161,14 @@ bool HandoverFailed(const Context& c) {
 }
 
 }  // namespace
+
+std::string SwitchoverWaitsFor(const Context& c) {
+  const State& s = c.s;
+  if (!AdminIs(s, AdminKind::kSwitchover) || s.phase != Phase::kPrimary || s.handover_step != 0) return "";
+  if (s.store_failures > 0) return "the lock's store does not answer";
+  const Name target = s.admin->target.empty() ? BestSuccessor(c, false) : s.admin->target;
+  return target.empty() ? "" : Unready(c, target);
+}
 
 void AddAdminRows(std::vector<Row>* t) {
   t->push_back({"admin.pause-done", In(Phase::kPrimary), "the record says so",

@@ -367,7 +367,8 @@ void AddReplicaRows(std::vector<Row>* t) {
                   if (c.s.admin->kind == AdminKind::kFailover || c.s.admin->kind == AdminKind::kResume)
                     c.s.forced_until = MonoTime();
                   c.s.wish.reset();
-                  std::string why = c.s.attempt.verdict;
+                  std::string why = SwitchoverWaitsFor(c);
+                  if (why.empty()) why = c.s.attempt.verdict;
                   AnswerPerson(
                       c, AdminStatus::kFailed,
                       "not done in time" + (why.empty() ? std::string("; see `mainstay why`") : ": " + why));

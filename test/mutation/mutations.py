@@ -71,6 +71,8 @@ MUTATIONS = [
        "data that came back are of the reign that the engine kept with them", "volatile"),
     _m("offset-before-reign", "judge.cc", "const bool ranked = by_lineage || s.set->volatile_data;", "const bool ranked = by_lineage;",
        "data that live in a process: the newest reign goes before the longest log", "volatile"),
+    _m("blind-successor", "rows_admin.cc", "if (blind > c.set().suspicion) return", "if (false) return",
+       "the lock is handed over to a member that sees it renewed", "people"),
     _m("unopened-is-complete", "rows_open.cc", "s.stopped_complete = SyncMode(s);", "s.stopped_complete = true;",
        "without a sync set, who opened nothing does not say where the log ends", "volatile"),
     _m("paused-takeover", "takeover.cc", "if (r.paused && !wanted) return std::nullopt;", "", "pause keeps everybody still", "people"),
