@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "lib/base/file.h"
@@ -21,12 +22,7 @@ class ConfigWatchTest : public ::testing::Test {
     file_ = dir_ + "/mainstay.yaml";
     ASSERT_TRUE(AtomicWriteFile(file_, "a: 1\n").ok());
   }
-  void TearDown() override {
-    for (const char* name : {"/mainstay.yaml", "/password", "/..data/mainstay.yaml", "/..data",
-                             "/..1/mainstay.yaml", "/..2/mainstay.yaml"})
-      unlink((dir_ + name).c_str());
-    for (const char* name : {"/..1", "/..2", ""}) rmdir((dir_ + name).c_str());
-  }
+  void TearDown() override { std::filesystem::remove_all(dir_); }
   std::string dir_;
   std::string file_;
 };
