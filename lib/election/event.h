@@ -180,6 +180,7 @@ struct FreezeAnswered {
   Epoch promised = 0;
   Position position;
   std::vector<Name> known;  // every member it has ever known (lost-record path)
+  bool whole = false;       // its data lost no end since they were streamed (Memory::rolled_back)
 };
 // Failsafe: "do not take over for the lease duration": asked by a holder that cannot reach the lock.
 struct PromiseAsked {

@@ -19,6 +19,7 @@ FreezeAnswered Answer(const Context& c, const FreezeAsked& ask, bool frozen, std
   a.position = OwnPosition(c.s);
   if (c.s.db.empty) a.position = Position{};
   a.known = c.s.memory.known;
+  a.whole = !c.s.memory.rolled_back;
   return a;
 }
 

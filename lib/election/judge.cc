@@ -194,6 +194,16 @@ Name MayBeAhead(const State& s, const std::vector<FreezeAnswered>& all) {
   return "";
 }
 
+// Another with a part of the same reign, whose data lost nothing, has no more than this member: it could lead
+// without whoever cannot be asked, so this one may.
+bool BesideWhole(const State& s, const std::vector<FreezeAnswered>& all) {
+  return std::any_of(all.begin(), all.end(), [&](const FreezeAnswered& a) {
+    return a.frozen && a.whole && a.from != s.set->self.name && OnLineage(s, a.position) &&
+           a.position.lineage == s.frozen_at.lineage && a.position.offset <= s.frozen_at.offset &&
+           !NoFailover(s, a.from);
+  });
+}
+
 Ruling JudgeAny(const State& s, const std::vector<FreezeAnswered>& all, bool over, bool any_lineage) {
   std::vector<const FreezeAnswered*> counted;
   for (const FreezeAnswered& a : all)
@@ -208,7 +218,8 @@ Ruling JudgeAny(const State& s, const std::vector<FreezeAnswered>& all, bool ove
   }
   Ruling ruling = Best(s, all, any_lineage, counted);
   const bool forced = s.attempt.cause == Cause::kForced && s.forced_loss;
-  if (ruling.judgement == Judgement::kTake && s.memory.rolled_back && s.view != nullptr && !forced) {
+  if (ruling.judgement == Judgement::kTake && s.memory.rolled_back && s.view != nullptr && !forced &&
+      !BesideWhole(s, all)) {
     if (const Name ahead = MayBeAhead(s, all); !ahead.empty())
       return {Judgement::kBlocked, "",
               "these data are what was saved before the database's process ended, and " + ahead +

@@ -248,6 +248,7 @@ absl::StatusOr<election::FreezeAnswered> FromProto(const v1::FreezeReply& in) {
   out.frozen = in.frozen();
   out.refusal = in.refusal();
   out.promised = in.promised();
+  out.whole = in.whole();
   return out;
 }
 
@@ -260,6 +261,7 @@ void ToProto(const election::FreezeAnswered& in, v1::FreezeReply* out) {
   out->set_promised(in.promised);
   ToProto(in.position, out->mutable_position());
   for (size_t i = 0; i < in.known.size() && i < kMaxKnown; ++i) out->add_known(in.known[i]);
+  out->set_whole(in.whole);
 }
 
 absl::StatusOr<election::PromiseAsked> FromProto(const v1::PromiseRequest& in) {

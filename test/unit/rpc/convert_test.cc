@@ -102,8 +102,9 @@ auto Fields(const election::FreezeAsked& a) {
   return std::tie(ask, from, epoch, cause);
 }
 auto Fields(const election::FreezeAnswered& a) {
-  const auto& [ask, from, epoch, frozen, refusal, promised, position, known] = a;
-  return std::tuple_cat(Fields(position), std::tie(ask, from, epoch, frozen, refusal, promised, known));
+  const auto& [ask, from, epoch, frozen, refusal, promised, position, known, whole] = a;
+  return std::tuple_cat(Fields(position),
+                        std::tie(ask, from, epoch, frozen, refusal, promised, known, whole));
 }
 auto Fields(const election::PromiseAsked& a) {
   const auto& [ask, from, epoch] = a;
@@ -157,7 +158,8 @@ TEST(Convert, EveryFieldOfEveryEventCrossesTheWire) {
                                                  .refusal = "no",
                                                  .promised = 8,
                                                  .position = position,
-                                                 .known = {"a", "c"}});
+                                                 .known = {"a", "c"},
+                                                 .whole = true});
   SendWithCluster<v1::PromiseRequest>(election::PromiseAsked{.ask = 7, .from = "b", .epoch = 9});
   Send<v1::PromiseReply>(election::PromiseAnswered{.ask = 7, .from = "b", .epoch = 9, .promised = true});
 }
