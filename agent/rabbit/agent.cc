@@ -12,10 +12,12 @@
 #include "agent/config_watch.h"
 #include "agent/face.h"
 #include "agent/rabbit/alone.h"
+#include "agent/rabbit/clustered.h"
 #include "agent/rabbit/event_watch.h"
 #include "agent/rabbit/node.h"
 #include "agent/rabbit/port.h"
 #include "agent/rabbit/view.h"
+#include "agent/sidecar/assemble.h"
 #include "agent/sidecar/fence_keeper.h"
 #include "agent/sidecar/outputs.h"
 #include "agent/sidecar/process.h"
@@ -82,6 +84,7 @@ class RabbitAgent {
         nonce_(RandomHex(4)) {}
 
   absl::Status Build();
+  absl::Status BuildMaintenance(const std::shared_ptr<rpc::TlsFiles>& tls);
   int Run();
 
  private:
@@ -119,6 +122,21 @@ class RabbitAgent {
   int code_ = kExitStopped;
 };
 
+// Without other members there is nothing to agree on, and no lock is needed.
+absl::Status RabbitAgent::BuildMaintenance(const std::shared_ptr<rpc::TlsFiles>& tls) {
+  if (config_.members.empty()) {
+    maintenance_ = std::make_unique<AloneMaintenance>(&loop_, false);
+    return absl::OkStatus();
+  }
+  ClusteredMaintenance::Parts parts;
+  parts.loop = &loop_;
+  parts.audit = outputs_->audit();
+  MAINSTAY_ASSIGN_OR_RETURN(parts.stores, BuildMaintenanceStores(config_));
+  parts.peers = std::make_unique<PeerFacts>(config_.cluster, config_.name, ConfiguredPeers(config_), tls);
+  maintenance_ = std::make_unique<ClusteredMaintenance>(config_, std::move(parts));
+  return absl::OkStatus();
+}
+
 absl::Status RabbitAgent::Build() {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) signals_.add(signal);
   AwaitSignal();
@@ -133,18 +151,19 @@ absl::Status RabbitAgent::Build() {
   parts.changed = [this] { Changed(); };
   parts.ending = [this] { maintenance_->OnEnding([this] { shim_->Shutdown(); }); };
   node_ = std::make_unique<Node>(config_, parts);
-  maintenance_ = std::make_unique<AloneMaintenance>(&loop_, !config_.members.empty());
+  MAINSTAY_ASSIGN_OR_RETURN(const std::shared_ptr<rpc::TlsFiles> tls, OpenTls(config_));
+  MAINSTAY_RETURN_IF_ERROR(BuildMaintenance(tls));
   port_ = std::make_unique<RabbitPort>(
       &loop_, [this] { return loop_.turned_at(); },
       [this](const rpc::AdminCommand& command, std::function<void(rpc::AdminAnswer)> done) {
         Submit(command, std::move(done));
-      });
+      },
+      [this] { return maintenance_->Facts(); });
   if (config_.rabbitmq.audit_events && outputs_->database_log() != nullptr)
     events_ = std::make_unique<EventWatch>(EventsOf(config_), outputs_->database_log());
   scraper_ = std::make_unique<metrics::Scraper>(std::make_shared<rabbitmq::Relay>(RelayOf(config_)),
                                                 metrics::Scraper::Options());
   pages_ = std::make_unique<rabbitmq::DetailPages>(rabbitmq::DetailPages::Options{.relay = RelayOf(config_)});
-  MAINSTAY_ASSIGN_OR_RETURN(const std::shared_ptr<rpc::TlsFiles> tls, OpenTls(config_));
   MAINSTAY_ASSIGN_OR_RETURN(faces_, Faces::Start(io_, config_, port_.get(), nullptr, outputs_->audit(), tls,
                                                  scraper_.get(), Extras()));
   return absl::OkStatus();
@@ -195,7 +214,7 @@ void RabbitAgent::GiveBackAt(MonoTime when) {
 
 void RabbitAgent::Changed() {
   maintenance_->OnNode(*node_->View());
-  const std::string key = ViewKey(*node_->View());
+  const std::string key = ViewKey(*node_->View()) + maintenance_->ShownKey();
   if (key == shown_key_ && loop_.Now() - shown_at_ < kShowEvery) return;
   shown_key_ = key;
   Show();

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "agent/rabbit/ports.h"
+#include "agent/rabbit/start_pause.h"
 #include "agent/sidecar/loop.h"
 
 namespace mainstay::agent {
@@ -32,11 +33,7 @@ class AloneMaintenance : public Maintenance {
   const bool others_;
   NodePort* node_ = nullptr;
   bool starting_ = false;
-  bool ended_ = false;  // the process was seen to run, and to run no more
-  bool ran_ = false;
-  MonoTime started_;
-  MonoTime next_;  // not before
-  Duration pause_{};
+  StartPause pause_;
 };
 
 }  // namespace mainstay::agent

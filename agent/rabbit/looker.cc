@@ -57,10 +57,11 @@ void Looker::Ask(Looked* out, bool all) {
   out->connected = IfKnown(control_.ConnectedNodes());
   if (out->boot == BootState::kBooting) out->at_shutdown = IfKnown(control_.NodesAtShutdown());
   if (all || !introduced_) out->members = IfKnown(control_.Members());
-  if (introduced_) return;
+  // Again from time to time: what a look brings that began before the shim was heard of is not used.
+  if (introduced_ && !all) return;
   if (auto version = control_.GetVersion(); version.ok()) out->version = version->ToString();
   if (out->boot == BootState::kReady) out->cluster_id = IfKnown(control_.ClusterId());
-  introduced_ = out->version.has_value() && out->cluster_id.has_value();
+  introduced_ = introduced_ || (out->version.has_value() && out->cluster_id.has_value());
 }
 
 }  // namespace mainstay::agent

@@ -20,16 +20,6 @@ constexpr Duration kCheck = seconds(5);  // of one message, connecting included
 constexpr uint64_t kAllEvery = 5;        // looks: those that ask everything
 constexpr Duration kSoon = milliseconds(100);
 
-erlang::ClientOptions ClientOf(const RabbitmqConfig& c) {
-  erlang::ClientOptions o;
-  o.node = c.node;
-  o.self = erlang::MakeSelf(c.node);
-  o.port = c.dist_port;
-  o.epmd_port = c.epmd_port;
-  o.cookie_file = c.cookie_file;
-  return o;
-}
-
 amqp::ProbeOptions ProbeOf(const RabbitmqConfig& c) {
   amqp::ProbeOptions o;
   o.endpoint = EndpointOf(c);
@@ -40,6 +30,16 @@ amqp::ProbeOptions ProbeOf(const RabbitmqConfig& c) {
 }
 
 }  // namespace
+
+erlang::ClientOptions ClientOf(const RabbitmqConfig& c) {
+  erlang::ClientOptions o;
+  o.node = c.node;
+  o.self = erlang::MakeSelf(c.node);
+  o.port = c.dist_port;
+  o.epmd_port = c.epmd_port;
+  o.cookie_file = c.cookie_file;
+  return o;
+}
 
 amqp::Endpoint EndpointOf(const RabbitmqConfig& c) {
   amqp::Endpoint out;

@@ -24,6 +24,8 @@ namespace mainstay::agent {
 // Where this node listens for AMQP, and who the agent is there.
 amqp::Endpoint EndpointOf(const RabbitmqConfig& config);
 amqp::LoginSource LoginOf(const RabbitmqConfig& config);
+// A connection of our own to its Erlang node; each needs one.
+erlang::ClientOptions ClientOf(const RabbitmqConfig& config);
 
 class Node : public NodePort, public FenceSink {
  public:

@@ -17,9 +17,10 @@ namespace mainstay::agent {
 class RabbitPort : public rpc::Port {
  public:
   using Submitted = std::function<void(const rpc::AdminCommand&, std::function<void(rpc::AdminAnswer)>)>;
-  // `submit` is called on the loop.
-  RabbitPort(Loop* loop, std::function<MonoTime()> turned_at, Submitted submit)
-      : loop_(loop), turned_at_(std::move(turned_at)), submit_(std::move(submit)) {}
+  using Facts = std::function<absl::StatusOr<std::string>()>;
+  // `submit` is called on the loop, `facts` by any thread.
+  RabbitPort(Loop* loop, std::function<MonoTime()> turned_at, Submitted submit, Facts facts)
+      : loop_(loop), turned_at_(std::move(turned_at)), submit_(std::move(submit)), facts_(std::move(facts)) {}
 
   void Put(rpc::StatusView view) { board_.Put(std::move(view)); }
 
@@ -28,6 +29,8 @@ class RabbitPort : public rpc::Port {
   uint64_t Subscribe(std::function<void()> changed) override { return board_.Subscribe(std::move(changed)); }
   void Unsubscribe(uint64_t subscription) override { board_.Unsubscribe(subscription); }
   void Submit(rpc::AdminCommand command, std::function<void(rpc::AdminAnswer)> done) override;
+
+  absl::StatusOr<std::string> BrokerFacts() override { return facts_(); }
 
   // Of elections of a primary: there is none, and nobody of this engine asks.
   void OnReport(election::PeerReport, std::function<void(election::PeerReport)> done) override { done({}); }
@@ -45,6 +48,7 @@ class RabbitPort : public rpc::Port {
   Loop* const loop_;
   const std::function<MonoTime()> turned_at_;
   const Submitted submit_;
+  const Facts facts_;
   ViewBoard board_;
   const std::shared_ptr<std::atomic<int>> waiting_ = std::make_shared<std::atomic<int>>(0);
 };

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "lib/base/time.h"
 #include "lib/engine/rabbitmq/conf.h"
 #include "lib/engine/rabbitmq/control.h"
@@ -65,6 +66,10 @@ class Maintenance {
   virtual void OnEnding(std::function<void()> may_stop) = 0;
   virtual void Submit(const rpc::AdminCommand& command, std::function<void(rpc::AdminAnswer)> done) = 0;
   virtual void FillStatus(rpc::StatusView* view) = 0;
+  // Another one: what FillStatus fills in is shown anew at once.
+  virtual std::string ShownKey() const { return ""; }
+  // What other members' agents are told of this one. Any thread.
+  virtual absl::StatusOr<std::string> Facts() const { return absl::UnavailableError("this node is alone"); }
   virtual void WriteMetrics(metrics::Writer& w) = 0;
   // False: something did not end in time.
   virtual bool End(Duration patience) = 0;

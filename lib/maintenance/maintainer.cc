@@ -165,9 +165,14 @@ absl::Status Maintainer::TurnOwn(MemberFacts* facts) {
   }
   Publish(*facts, act);
   if (act.kind == Act::Kind::kNothing) return absl::OkStatus();
-  Tell(act.row, act.sentence);
+  // What fails each second is told once, and when it is over.
+  const std::string what = absl::StrCat(act.row, act.sentence);
+  const bool again = failed_act_ == what;
+  if (!again) Tell(act.row, act.sentence);
   const absl::Status done = Carry(act, *facts);
-  if (!done.ok()) Tell(act.row, absl::StrCat("failed: ", done.message()));
+  if (!done.ok() && !again) Tell(act.row, absl::StrCat("failed, tried again: ", done.message()));
+  if (done.ok() && again) Tell(act.row, act.sentence);
+  failed_act_ = done.ok() ? "" : what;
   return done;
 }
 

@@ -143,6 +143,7 @@ class Maintainer {
   bool forced_ = false;
   std::string seen_founding_;
   std::string last_told_;
+  std::string failed_act_;  // what the member's part failed at last
   Progress progress_;
   int64_t progress_epoch_ = 0;
   std::string shape_;

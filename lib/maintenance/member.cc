@@ -91,6 +91,14 @@ Act WhileStopped(const Own& o) {
   return Start("start.join", std::move(sentence), Begun::kJoin, std::move(join));
 }
 
+// Why it must not stop now; "": it may. A drained node has stopped its own replicas, so from then on RabbitMQ
+// calls each of their queues critical: what counts is that all others run.
+std::string RestartDanger(const MemberFacts& f) {
+  if (f.draining) return f.running.size() < f.nodes.size() ? "another member went down" : "";
+  if (!f.critical_known) return "does not know which queues need it";
+  return f.critical.empty() ? "" : absl::StrCat(f.critical[0], " needs it now");
+}
+
 // Its part of a restart for which it has the token. Nothing: no token.
 std::optional<Act> WithToken(const Own& o) {
   const MemberFacts& f = o.facts;
@@ -99,11 +107,10 @@ std::optional<Act> WithToken(const Own& o) {
     return std::nullopt;
   if (t->wish != f.wish && !t->wish.empty()) return std::nullopt;
   // Since it was granted somebody else went down.
-  if (!t->wish.empty() && f.ready() && !(f.critical_known && f.critical.empty()))
+  const std::string danger = t->wish.empty() || !f.ready() ? "" : RestartDanger(f);
+  if (!danger.empty())
     return Make(Kind::kRewish, "token.critical",
-                absl::StrCat("has the restart token, but ",
-                             f.critical.empty() ? "does not know which queues need it" : f.critical[0],
-                             " needs it now: asks again"));
+                absl::StrCat("has the restart token, but ", danger, ": asks again"));
   if (f.ready() && !f.draining) return Make(Kind::kDrain, "token.drain", "has the restart token: drains");
   return Make(Kind::kStop, "token.stop", "has the restart token, and is drained: stops");
 }

@@ -130,6 +130,15 @@ AgentService::Reactor* AgentService::Promise(Context* context, const v1::Promise
   return Peer<election::PromiseAsked>(context, request, reply, ask);
 }
 
+AgentService::Reactor* AgentService::BrokerFacts(Context* context, const v1::BrokerFactsRequest* request,
+                                                 v1::BrokerFactsReply* reply) {
+  if (auto deadline = CallDeadline(context); !deadline.ok()) return EndNow(deadline.status());
+  if (auto status = CheckCluster(request->cluster(), options_.cluster); !status.ok()) return EndNow(status);
+  absl::StatusOr<std::string> facts = options_.port->BrokerFacts();
+  if (facts.ok()) reply->set_facts(*std::move(facts));
+  return EndNow(facts.status());
+}
+
 // ---- people: reading ----
 
 void AgentService::TellRead(const Context& context, const char* method) {

@@ -26,6 +26,7 @@ class AgentService : public v1::Agent::CallbackService {
   Reactor* Report(Context*, const v1::PeerReport*, v1::PeerReport*) override;
   Reactor* Freeze(Context*, const v1::FreezeRequest*, v1::FreezeReply*) override;
   Reactor* Promise(Context*, const v1::PromiseRequest*, v1::PromiseReply*) override;
+  Reactor* BrokerFacts(Context*, const v1::BrokerFactsRequest*, v1::BrokerFactsReply*) override;
 
   Reactor* GetStatus(Context*, const v1::StatusRequest*, v1::Status*) override;
   Reactor* Why(Context*, const v1::WhyRequest*, v1::WhyReply*) override;

@@ -228,6 +228,12 @@ void ToProto(const election::FreezeAsked& in, const std::string& cluster, v1::Fr
   out->set_cause(ToProto(in.cause));
 }
 
+absl::StatusOr<std::string> FromProto(const v1::BrokerFactsReply& in) {
+  if (in.facts().size() <= kMaxBrokerFacts) return in.facts();
+  return absl::InvalidArgumentError(absl::StrCat("facts: has ", in.facts().size(), " bytes; at most ",
+                                                 kMaxBrokerFacts, " are read: another version of Mainstay?"));
+}
+
 absl::StatusOr<election::FreezeAnswered> FromProto(const v1::FreezeReply& in) {
   MAINSTAY_RETURN_IF_ERROR(CheckName(in.from(), "from"));
   MAINSTAY_RETURN_IF_ERROR(CheckEpoch(in.epoch(), "epoch"));

@@ -15,13 +15,15 @@
 
 namespace mainstay::rpc {
 
-inline constexpr size_t kMaxKnown = 64;  // members that a freeze answer may name
+inline constexpr size_t kMaxBrokerFacts = 64 * 1024;  // bytes
+inline constexpr size_t kMaxKnown = 64;               // members that a freeze answer may name
 
 absl::StatusOr<election::PeerReport> FromProto(const v1::PeerReport& in);
 absl::StatusOr<election::FreezeAsked> FromProto(const v1::FreezeRequest& in);
 absl::StatusOr<election::FreezeAnswered> FromProto(const v1::FreezeReply& in);
 absl::StatusOr<election::PromiseAsked> FromProto(const v1::PromiseRequest& in);
 absl::StatusOr<election::PromiseAnswered> FromProto(const v1::PromiseReply& in);
+absl::StatusOr<std::string> FromProto(const v1::BrokerFactsReply& in);
 absl::StatusOr<election::Durability> FromProto(v1::Durability in);
 
 void ToProto(const election::PeerReport& in, const std::string& cluster, v1::PeerReport* out);

@@ -188,6 +188,19 @@ void PeerClient::Promise(const std::string& address, const election::PromiseAske
       std::move(done));
 }
 
+void PeerClient::BrokerFacts(const std::string& address, const std::string& from, Duration timeout,
+                             Done<std::string> done) {
+  v1::BrokerFactsRequest request;
+  request.set_cluster(impl_->options().cluster);
+  request.set_from(from);
+  impl_->Run<std::string, v1::BrokerFactsRequest, v1::BrokerFactsReply>(
+      address, std::move(request), timeout,
+      [](auto* stub, auto* context, auto* in, auto* out, auto finished) {
+        stub->BrokerFacts(context, in, out, std::move(finished));
+      },
+      std::move(done));
+}
+
 void PeerClient::Keep(const std::vector<std::string>& addresses) { impl_->Keep(addresses); }
 
 }  // namespace mainstay::rpc

@@ -59,6 +59,10 @@ class PeerClient {
   void Promise(const std::string& address, const election::PromiseAsked& asked, Duration timeout,
                Done<election::PromiseAnswered> done);
 
+  // RabbitMQ's: the JSON of lib/maintenance/facts.h.
+  void BrokerFacts(const std::string& address, const std::string& from, Duration timeout,
+                   Done<std::string> done);
+
   // Drops the channels of all other addresses.
   void Keep(const std::vector<std::string>& addresses);
 

@@ -2,6 +2,10 @@
 
 namespace mainstay::rpc {
 
+absl::StatusOr<std::string> Port::BrokerFacts() {
+  return absl::UnimplementedError("this agent's engine is not rabbitmq");
+}
+
 const char* ToString(AdminVerb verb) {
   switch (verb) {
     case AdminVerb::kSwitchover:

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "lib/base/time.h"
 #include "lib/election/action.h"
 #include "lib/election/event.h"
@@ -230,6 +231,8 @@ class Port {
   virtual void OnFreeze(election::FreezeAsked asked, std::function<void(election::FreezeAnswered)> done) = 0;
   virtual void OnPromise(election::PromiseAsked asked,
                          std::function<void(election::PromiseAnswered)> done) = 0;
+  // RabbitMQ's alone; of others kUnimplemented. kUnavailable: nothing fresh is known. Answered at once.
+  virtual absl::StatusOr<std::string> BrokerFacts();
 };
 
 }  // namespace mainstay::rpc

@@ -28,9 +28,10 @@ EVENT_RIGHTS = [r"^_mainstay\.audit$", r"^_mainstay\.audit$", r"^(_mainstay\.aud
 
 
 class Beside:
-    def __init__(self, servers, overrides=None, members=None, name="a"):
+    def __init__(self, servers, overrides=None, members=None, name="a", number=1, term_wait=0):
         self.servers, self.scratch, self.name, self.overrides, self.members = servers, servers.scratch, name, overrides or {}, members or []
-        self.node = Node(servers, 1, {})  # for its name, ports and rabbitmqctl; never started by itself
+        self.term_wait = term_wait
+        self.node = Node(servers, number, {})  # for its name, ports and rabbitmqctl; never started by itself
         self.user = "rabbitmq" if os.geteuid() == 0 else None
         self.home = os.path.join(servers.dir, "beside-" + name)
         self.volume, self.run_dir = os.path.join(self.home, "volume"), os.path.join(self.home, "run")
@@ -97,7 +98,7 @@ class Beside:
 
     def start_shim(self):
         argv = [SHIM, "--engine", "rabbitmq", "--socket", self.socket, "--bin-dir", sbin(), "--data-dir", self.data, "--set", f"NODENAME={self.node.name}",
-                "--set", f"DIST_PORT={self.node.dist_port}", "--stop-timeout", "60"]
+                "--set", f"DIST_PORT={self.node.dist_port}", "--stop-timeout", "60", "--term-wait", str(self.term_wait)]
         if self.user:
             argv += ["--user", self.user]
         env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "ERL_EPMD_PORT": str(self.servers.epmd_port), "ERL_EPMD_ADDRESS": LOOPBACK,

@@ -33,7 +33,7 @@ MUTATIONS = [
      "confirmed data are never wiped"),
     ("any-wish", "member.cc", "if (t->wish != f.wish && !t->wish.empty()) return std::nullopt;", "", "a token is for one wish"),
     ("any-run", "member.cc", " || t->start != f.start)", ")", "a token is for one run"),
-    ("critical-unasked", "member.cc", "if (!t->wish.empty() && f.ready() && !(f.critical_known && f.critical.empty()))", "if (false)",
+    ("critical-unasked", "member.cc", "if (!danger.empty())", "if (false)",
      "the holder looks again before it goes"),
     ("grant-unwhole", "plan_restart.cc", "const std::string trouble = c.Unwhole(c.Ready(*e) ? \"\" : f.name);", "const std::string trouble;",
      "nobody may go while somebody is down"),

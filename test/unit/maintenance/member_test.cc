@@ -190,10 +190,21 @@ TEST(MemberToken, IsNotUsedWhenSomebodyElseWentDownMeanwhile) {
   m.own.facts.critical = {"queue 'orders'"};
   EXPECT_EQ(m.What(), Did::kRewish);
   m.own.facts.draining = true;
+  m.own.facts.nodes = {"rabbit@h1", "rabbit@h2", "rabbit@h3"};
+  m.own.facts.running = {"rabbit@h1", "rabbit@h2"};
   EXPECT_EQ(m.What(), Did::kRewish);
   m.own.facts.wish = "new";
   m.own.drained_here = true;
   EXPECT_EQ(m.What(), Did::kRevive);
+}
+
+TEST(MemberToken, ADrainedNodeIsCriticalByItself) {
+  AMember m;
+  m.Running().Token("w");
+  m.own.facts.nodes = m.own.facts.running = {"rabbit@h1", "rabbit@h2", "rabbit@h3"};
+  m.own.facts.draining = true;
+  m.own.facts.critical = {"queue 'orders'"};
+  EXPECT_EQ(m.What(), Did::kStop);
 }
 
 TEST(MemberRemoval, DrainsWaitsStopsAndStaysDown) {

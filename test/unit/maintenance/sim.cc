@@ -183,7 +183,7 @@ void World::TurnLeader() {
   for (const auto& [name, q] : queues_) {
     QueueFacts f{.vhost = "/", .name = name, .members = {q.members.begin(), q.members.end()}};
     for (const std::string& m : q.members) {
-      if (!ByNode(m)->ready) continue;
+      if (!ByNode(m)->ready || ByNode(m)->draining) continue;
       f.online.push_back(m);
       if (q.lag.count(m) > 0 && q.lag.at(m) > 0) f.behind.push_back(m);
     }

@@ -95,9 +95,11 @@ void World::TurnBroker(Node* n) {
     if (q.members.count(n->node) > 0) q.lag[n->node] = 3;
 }
 
+// A drained node stops its own replicas (rabbit_maintenance:drain/0).
 size_t World::Online(const Queue& q) const {
-  return static_cast<size_t>(
-      std::count_if(q.members.begin(), q.members.end(), [&](const auto& m) { return ByNode(m)->ready; }));
+  return static_cast<size_t>(std::count_if(q.members.begin(), q.members.end(), [&](const auto& m) {
+    return ByNode(m)->ready && !ByNode(m)->draining;
+  }));
 }
 bool World::HasLeader(const Queue& q) const { return Online(q) * 2 > q.members.size(); }
 

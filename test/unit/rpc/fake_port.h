@@ -59,6 +59,14 @@ class FakePort : public Port {
     }
     f ? f(command, std::move(done)) : done({election::AdminStatus::kDone, "done"});
   }
+  absl::StatusOr<std::string> BrokerFacts() override {
+    std::lock_guard lock(mu_);
+    return facts_;
+  }
+  void SetFacts(absl::StatusOr<std::string> facts) {
+    std::lock_guard lock(mu_);
+    facts_ = std::move(facts);
+  }
   std::vector<AdminCommand> commands() const {
     std::lock_guard lock(mu_);
     return commands_;
@@ -92,6 +100,7 @@ class FakePort : public Port {
   bool silent = false;
 
  private:
+  absl::StatusOr<std::string> facts_ = absl::UnavailableError("nothing fresh");
   mutable std::mutex mu_;
   std::shared_ptr<const StatusView> view_;
   std::map<uint64_t, std::function<void()>> subscribers_;

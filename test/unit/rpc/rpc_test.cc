@@ -94,6 +94,25 @@ TEST(Peers, AnotherClusterIsRefused) {
   EXPECT_THAT(std::string(r.status().message()), HasSubstr("another one"));
 }
 
+absl::StatusOr<std::string> AskFacts(PeerClient& peers, const std::string& address) {
+  std::promise<absl::StatusOr<std::string>> done;
+  peers.BrokerFacts(address, "a", seconds(5), [&](auto r) { done.set_value(std::move(r)); });
+  return done.get_future().get();
+}
+
+TEST(Peers, FactsOfABrokerComeAsTheyAreOrNotAtAll) {
+  Agent b("b");
+  PeerClient peers(Direct()), others(Direct("other"));
+  EXPECT_EQ(AskFacts(peers, b.server->address()).status().code(), absl::StatusCode::kUnavailable);
+  b.port.SetFacts("{\"v\":1}");
+  const auto facts = AskFacts(peers, b.server->address());
+  ASSERT_TRUE(facts.ok()) << facts.status();
+  EXPECT_EQ(*facts, "{\"v\":1}");
+  EXPECT_EQ(AskFacts(others, b.server->address()).status().code(), absl::StatusCode::kFailedPrecondition);
+  b.port.SetFacts(std::string(64 * 1024 + 1, 'x'));
+  EXPECT_EQ(AskFacts(peers, b.server->address()).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST(Peers, AMuteAgentCostsTheTimeoutAndNoMore) {
   Agent b("b");
   b.port.silent = true;
