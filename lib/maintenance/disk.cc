@@ -12,6 +12,7 @@
 #include "lib/base/random.h"
 #include "lib/base/result.h"
 #include "lib/engine/rabbitmq/parse.h"
+#include "lib/maintenance/words.h"
 
 namespace mainstay::maintenance {
 namespace {
@@ -19,7 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxNote = 16 * 1024;
-constexpr size_t kMaxText = 512;
 constexpr size_t kMaxNodesFile = 64 * 1024;
 
 // What RabbitMQ makes before it decides whether it is blank (rabbit_mnesia:is_virgin_node/0 of 3.10 to 4.2).
@@ -37,10 +37,9 @@ absl::Status Failed(const char* what, const std::string& path, const std::error_
 }  // namespace
 
 std::string EncodeNote(const Note& note) {
-  const char* begun = note.begun == Begun::kNo ? "no" : note.begun == Begun::kFound ? "found" : "join";
   return DumpJson(OrderedJson{{"v", 1},
                               {"disk", note.disk},
-                              {"begun", begun},
+                              {"begun", WordOf(kBegunWords, note.begun)},
                               {"marker", note.marker},
                               {"wish", note.wish},
                               {"wish_start", note.wish_start},
@@ -54,9 +53,7 @@ absl::StatusOr<Note> DecodeNote(absl::string_view text) {
   Note out;
   MAINSTAY_ASSIGN_OR_RETURN(out.disk, in.String("disk", kMaxText));
   if (out.disk.empty()) return in.Wrong("disk", "an id");
-  MAINSTAY_ASSIGN_OR_RETURN(const std::string begun, in.String("begun", kMaxText));
-  if (begun != "no" && begun != "found" && begun != "join") return in.Wrong("begun", "no, found or join");
-  out.begun = begun == "no" ? Begun::kNo : begun == "found" ? Begun::kFound : Begun::kJoin;
+  MAINSTAY_RETURN_IF_ERROR(ReadWord(in, "begun", kBegunWords, &out.begun, "no, found or join"));
   MAINSTAY_ASSIGN_OR_RETURN(out.marker, in.StringOr("marker", kMaxText, ""));
   MAINSTAY_ASSIGN_OR_RETURN(out.wish, in.StringOr("wish", kMaxText, ""));
   MAINSTAY_ASSIGN_OR_RETURN(out.wish_start, in.StringOr("wish_start", kMaxText, ""));

@@ -5,38 +5,28 @@
 
 #include "lib/base/json.h"
 #include "lib/base/result.h"
+#include "lib/maintenance/words.h"
 
 namespace mainstay::maintenance {
 namespace {
 
-constexpr size_t kMaxText = 512;
 constexpr size_t kMaxCritical = 64;  // sent: enough for people; one is enough to say no
 
 constexpr std::array<const char*, 5> kBrokers = {"unknown", "stopped", "starting", "paused", "ready"};
-constexpr std::array<const char*, 3> kBegun = {"no", "found", "join"};
 
-template <size_t N>
-absl::StatusOr<size_t> IndexOf(const JsonView& from, const char* key,
-                               const std::array<const char*, N>& words) {
-  MAINSTAY_ASSIGN_OR_RETURN(const std::string word, from.String(key, kMaxText));
-  for (size_t i = 0; i < N; ++i)
-    if (word == words[i]) return i;
-  return from.Wrong(key, "a known word (is that agent newer than this one?)");
-}
+constexpr char kNewer[] = "a known word (is that agent newer than this one?)";
 
 absl::Status ReadDisk(const JsonView& in, MemberFacts* out) {
   MAINSTAY_ASSIGN_OR_RETURN(out->disk, in.String("disk", kMaxText));
   MAINSTAY_ASSIGN_OR_RETURN(out->blank, in.Bool("blank"));
-  MAINSTAY_ASSIGN_OR_RETURN(const size_t begun, IndexOf(in, "begun", kBegun));
-  out->begun = static_cast<Begun>(begun);
+  MAINSTAY_RETURN_IF_ERROR(ReadWord(in, "begun", kBegunWords, &out->begun, kNewer));
   MAINSTAY_ASSIGN_OR_RETURN(out->marker, in.StringOr("marker", kMaxText, ""));
   MAINSTAY_ASSIGN_OR_RETURN(out->at_shutdown, in.Strings("at_shutdown", kMaxMembers, kMaxText));
   return absl::OkStatus();
 }
 
 absl::Status ReadBroker(const JsonView& in, MemberFacts* out) {
-  MAINSTAY_ASSIGN_OR_RETURN(const size_t broker, IndexOf(in, "broker", kBrokers));
-  out->broker = static_cast<Broker>(broker);
+  MAINSTAY_RETURN_IF_ERROR(ReadWord(in, "broker", kBrokers, &out->broker, kNewer));
   MAINSTAY_ASSIGN_OR_RETURN(out->start, in.StringOr("start", kMaxText, ""));
   MAINSTAY_ASSIGN_OR_RETURN(out->cluster_id, in.StringOr("cluster_id", kMaxText, ""));
   MAINSTAY_ASSIGN_OR_RETURN(out->nodes, in.Strings("nodes", kMaxMembers, kMaxText));
@@ -49,7 +39,7 @@ absl::Status ReadBroker(const JsonView& in, MemberFacts* out) {
 
 }  // namespace
 
-const char* ToString(Broker broker) { return kBrokers[static_cast<size_t>(broker)]; }
+const char* ToString(Broker broker) { return WordOf(kBrokers, broker); }
 
 std::string EncodeFacts(const MemberFacts& f) {
   std::vector<std::string> critical = f.critical;
@@ -59,7 +49,7 @@ std::string EncodeFacts(const MemberFacts& f) {
                               {"node", f.node},
                               {"disk", f.disk},
                               {"blank", f.blank},
-                              {"begun", kBegun[static_cast<size_t>(f.begun)]},
+                              {"begun", WordOf(kBegunWords, f.begun)},
                               {"marker", f.marker},
                               {"at_shutdown", f.at_shutdown},
                               {"broker", ToString(f.broker)},

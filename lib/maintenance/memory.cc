@@ -9,11 +9,11 @@
 #include "lib/base/result.h"
 #include "lib/base/strings.h"
 #include "lib/maintenance/facts.h"
+#include "lib/maintenance/words.h"
 
 namespace mainstay::maintenance {
 namespace {
 
-constexpr size_t kMaxText = 512;
 constexpr std::array<const char*, 2> kStates = {"joining", "member"};
 constexpr std::array<const char*, 5> kRepairSteps = {"forget", "join", "grow", "sync", "rebalance"};
 constexpr std::array<const char*, 3> kTokenPhases = {"granted", "returned", "rebalance"};
@@ -22,18 +22,6 @@ constexpr std::array<const char*, 4> kRemovalSteps = {"drain", "shrink", "stop",
 std::string CheckOf(Json json) {
   json.erase("check");
   return std::string(absl::StrCat(absl::Hex(Fnv1a64(DumpJson(json)), absl::kZeroPad16)));
-}
-
-template <typename E, size_t N>
-absl::Status ReadWord(const JsonView& from, const char* key, const std::array<const char*, N>& words,
-                      E* out) {
-  MAINSTAY_ASSIGN_OR_RETURN(const std::string word, from.String(key, kMaxText));
-  for (size_t i = 0; i < N; ++i) {
-    if (word != words[i]) continue;
-    *out = static_cast<E>(i);
-    return absl::OkStatus();
-  }
-  return from.Wrong(key, "a known word");
 }
 
 template <typename T>
@@ -102,7 +90,7 @@ OrderedJson MembersJson(const Memory& m) {
                    {"node", e.node},
                    {"disk", e.disk},
                    {"start", e.start},
-                   {"state", kStates[static_cast<size_t>(e.state)]}});
+                   {"state", WordOf(kStates, e.state)}});
   return out;
 }
 
@@ -122,9 +110,9 @@ absl::StatusOr<Memory> Read(const Json& json) {
 
 }  // namespace
 
-const char* ToString(RepairStep step) { return kRepairSteps[static_cast<size_t>(step)]; }
-const char* ToString(RemovalStep step) { return kRemovalSteps[static_cast<size_t>(step)]; }
-const char* ToString(TokenPhase phase) { return kTokenPhases[static_cast<size_t>(phase)]; }
+const char* ToString(RepairStep step) { return WordOf(kRepairSteps, step); }
+const char* ToString(RemovalStep step) { return WordOf(kRemovalSteps, step); }
+const char* ToString(TokenPhase phase) { return WordOf(kTokenPhases, phase); }
 
 const MemberEntry* Memory::Find(const std::string& name) const {
   const auto it =
