@@ -168,17 +168,16 @@ void World::DoFollow(int m) {
   d.conn_to = static_cast<int8_t>(p);
   d.conn_epoch = e.op.epoch;
   n.shim.armed = n.shim.armed && d.running;  // a standby's start clears a deadline left over
-  if (e.stage == 3 && !d.rx) return EngineNext(m, 10 * kMs);
-  if (e.stage == 3) {
-    // It streams.
-  } else if (!d.running) {
-    StartDb(m);
-  } else {
-    CloseRx(m, true);
-    Push(now_ + db_.Delay(10 * kMs), Ev::kConnect, m, -1, ++d.conn_try);
-  }
-  if (plan_.volatile_data != 0 && e.stage == 2) {  // such an engine is done when it streams
+  if (e.stage == 2) {
+    if (!d.running) {
+      StartDb(m);
+    } else {
+      CloseRx(m, true);
+      Push(now_ + db_.Delay(10 * kMs), Ev::kConnect, m, -1, ++d.conn_try);
+    }
     e.stage = 3;
+    if (plan_.volatile_data != 0) return EngineNext(m, 10 * kMs);  // such an engine is done when it streams
+  } else if (!d.rx) {
     return EngineNext(m, 10 * kMs);
   }
   election::EngineDone done;
