@@ -43,10 +43,8 @@ absl::Status ShimBroker::OnLoop(std::function<void(NodePort*, NodePort::Done)> w
 absl::Status ShimBroker::Start(const maintenance::StartPlan& plan) {
   if (!pause_.Due(BootClock().Now()))
     return absl::UnavailableError("it ended a moment ago: started again after a pause");
-  engine::rabbitmq::StartPlan start;
-  start.join = plan.join;
   const absl::Status status =
-      OnLoop([start](NodePort* node, NodePort::Done done) { node->Start(start, std::move(done)); }, kStart);
+      OnLoop([plan](NodePort* node, NodePort::Done done) { node->Start(plan, std::move(done)); }, kStart);
   if (!status.ok()) pause_.Failed(BootClock().Now());
   return status;
 }

@@ -199,7 +199,7 @@ absl::Status Maintainer::Carry(const Act& act, const MemberFacts& facts) {
       note.drained = false;
       note.wish.clear();
       MAINSTAY_RETURN_IF_ERROR(disk_.Write(note));
-      return ports_.broker->Start(StartPlan{act.join});
+      return ports_.broker->Start({.join = act.join});
     case Act::Kind::kStop:
       return ports_.broker->Stop();
     case Act::Kind::kDrain:

@@ -12,15 +12,11 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "lib/base/time.h"
+#include "lib/engine/rabbitmq/conf.h"
 
 namespace mainstay::maintenance {
 
-// Of one start. `join` empty: it founds, or starts with what its data say; else it waits for these for ever.
-struct StartPlan {
-  std::vector<std::string> join;
-};
-// The lines of rabbitmq.conf that make it so (`self`: the node itself).
-std::string FormationConf(const StartPlan& plan, const std::string& self);
+using engine::rabbitmq::StartPlan;
 
 class BrokerPort {
  public:

@@ -79,8 +79,30 @@ bool IsNodeName(absl::string_view name) {
          });
 }
 
+namespace {
+
+using Lines = std::map<std::string, std::string>;
+
+void AddFormation(const StartPlan& plan, const std::string& node, Lines* lines) {
+  (*lines)["cluster_formation.peer_discovery_backend"] = "classic_config";
+  // Itself alone: RabbitMQ then neither looks nor waits for others.
+  const std::vector<std::string> nodes = plan.join.empty() ? std::vector{node} : plan.join;
+  // A node that gave up looking would go on as a cluster of its own.
+  if (!plan.join.empty()) (*lines)["cluster_formation.discovery_retry_limit"] = "1000000";
+  for (size_t i = 0; i < nodes.size(); ++i)
+    (*lines)[absl::StrCat("cluster_formation.classic_config.nodes.", i + 1)] = nodes[i];
+}
+
+std::string Render(const Lines& lines) {
+  std::string out;
+  for (const auto& [name, value] : lines) absl::StrAppend(&out, name, " = ", value, "\n");
+  return out;
+}
+
+}  // namespace
+
 std::string BuildConf(const ConfInput& input, const StartPlan& plan) {
-  std::map<std::string, std::string> lines = {
+  Lines lines = {
       // As RabbitMQ's own operator has it: the minority stops, nothing that was confirmed is thrown away.
       {"cluster_partition_handling", "pause_minority"},
       // Its own is wherever the client is connected.
@@ -104,16 +126,14 @@ std::string BuildConf(const ConfInput& input, const StartPlan& plan) {
   lines["log.console.formatter"] = "json";
   lines["log.file"] = "false";
   lines["mnesia_table_loading_retry_limit"] = "1000000";
-  lines["cluster_formation.peer_discovery_backend"] = "classic_config";
-  // Itself alone: RabbitMQ then neither looks nor waits for others.
-  const std::vector<std::string> nodes = plan.join.empty() ? std::vector{input.node} : plan.join;
-  // A node that gave up looking would go on as a cluster of its own.
-  if (!plan.join.empty()) lines["cluster_formation.discovery_retry_limit"] = "1000000";
-  for (size_t i = 0; i < nodes.size(); ++i)
-    lines[absl::StrCat("cluster_formation.classic_config.nodes.", i + 1)] = nodes[i];
-  std::string out = "# Written by Mainstay before each start: edit the agent's configuration instead.\n";
-  for (const auto& [name, value] : lines) absl::StrAppend(&out, name, " = ", value, "\n");
-  return out;
+  AddFormation(plan, input.node, &lines);
+  return "# Written by Mainstay before each start: edit the agent's configuration instead.\n" + Render(lines);
+}
+
+std::string FormationConf(const StartPlan& plan, const std::string& node) {
+  Lines lines;
+  AddFormation(plan, node, &lines);
+  return Render(lines);
 }
 
 std::string BuildPlugins(const std::vector<std::string>& plugins) {

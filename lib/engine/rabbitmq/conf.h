@@ -42,6 +42,8 @@ struct ConfInput {
   std::vector<std::string> plugins;
 };
 std::string BuildConf(const ConfInput& input, const StartPlan& plan);
+// Of it only what makes a blank node found or join.
+std::string FormationConf(const StartPlan& plan, const std::string& node);
 std::string BuildPlugins(const std::vector<std::string>& plugins);
 
 // Files beside the data directory; the shim names them to the server.

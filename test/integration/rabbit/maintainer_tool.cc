@@ -73,7 +73,7 @@ class Keeper : public BrokerPort {
     return Process{answer.value("running", false), answer.value("start", "")};
   }
   absl::Status Start(const StartPlan& plan) override {
-    return Ask({{"do", "start"}, {"conf", FormationConf(plan, node_)}}).status();
+    return Ask({{"do", "start"}, {"conf", engine::rabbitmq::FormationConf(plan, node_)}}).status();
   }
   absl::Status Stop() override { return Ask({{"do", "stop"}}).status(); }
 

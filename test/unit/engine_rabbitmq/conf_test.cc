@@ -63,6 +63,20 @@ TEST(RabbitConf, ABlankNodeFoundsAloneOrJoinsThoseItIsTold) {
   EXPECT_THAT(joins, Not(HasSubstr("= rabbit@a\n")));
 }
 
+TEST(Formation, AFounderHasNobodyToWaitFor) {
+  const std::string conf = FormationConf({}, "rabbit@a");
+  EXPECT_NE(conf.find("classic_config.nodes.1 = rabbit@a\n"), std::string::npos) << conf;
+  EXPECT_EQ(conf.find("nodes.2"), std::string::npos);
+}
+
+TEST(Formation, WhoJoinsNeverGivesUp) {
+  const std::string conf = FormationConf({{"rabbit@b", "rabbit@c"}}, "rabbit@a");
+  EXPECT_NE(conf.find("nodes.1 = rabbit@b\n"), std::string::npos) << conf;
+  EXPECT_NE(conf.find("nodes.2 = rabbit@c\n"), std::string::npos) << conf;
+  EXPECT_EQ(conf.find("rabbit@a"), std::string::npos);
+  EXPECT_NE(conf.find("discovery_retry_limit = 1000000"), std::string::npos);
+}
+
 TEST(RabbitConf, PluginsAndPlaces) {
   EXPECT_EQ(BuildPlugins({}), "[rabbitmq_prometheus].\n");
   EXPECT_EQ(BuildPlugins({"rabbitmq_management", "rabbitmq_prometheus"}),

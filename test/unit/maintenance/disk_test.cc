@@ -7,7 +7,6 @@
 #include <fstream>
 
 #include "lib/base/random.h"
-#include "lib/maintenance/ports.h"
 
 namespace mainstay::maintenance {
 namespace {
@@ -79,20 +78,6 @@ TEST_F(DiskTest, AWipeTakesTheDataAndMakesAnotherDisk) {
   EXPECT_FALSE(fs::exists(data() + "-feature_flags"));
   EXPECT_NE(d.note().disk, n.disk);
   EXPECT_EQ(d.note().begun, Begun::kNo);
-}
-
-TEST(Formation, AFounderHasNobodyToWaitFor) {
-  const std::string conf = FormationConf({}, "rabbit@a");
-  EXPECT_NE(conf.find("classic_config.nodes.1 = rabbit@a\n"), std::string::npos) << conf;
-  EXPECT_EQ(conf.find("nodes.2"), std::string::npos);
-}
-
-TEST(Formation, WhoJoinsNeverGivesUp) {
-  const std::string conf = FormationConf({{"rabbit@b", "rabbit@c"}}, "rabbit@a");
-  EXPECT_NE(conf.find("nodes.1 = rabbit@b\n"), std::string::npos) << conf;
-  EXPECT_NE(conf.find("nodes.2 = rabbit@c\n"), std::string::npos) << conf;
-  EXPECT_EQ(conf.find("rabbit@a"), std::string::npos);
-  EXPECT_NE(conf.find("discovery_retry_limit = 1000000"), std::string::npos);
 }
 
 }  // namespace
