@@ -125,7 +125,7 @@ class RabbitAgent {
 // Without other members there is nothing to agree on, and no lock is needed.
 absl::Status RabbitAgent::BuildMaintenance(const std::shared_ptr<rpc::TlsFiles>& tls) {
   if (config_.members.empty()) {
-    maintenance_ = std::make_unique<AloneMaintenance>(&loop_, false);
+    maintenance_ = std::make_unique<AloneMaintenance>(&loop_);
     return absl::OkStatus();
   }
   ClusteredMaintenance::Parts parts;

@@ -8,9 +8,7 @@ void AloneMaintenance::OnNode(const NodeView& view) {
   const MonoTime now = loop_->Now();
   pause_.Saw(view.running, now);
   if (!view.shim_connected || view.running || view.pod_ending || starting_ || !pause_.Due(now)) return;
-  const bool waits = others_ && view.blank;
-  node_->SetWaits(waits);
-  if (!waits) StartNode();
+  StartNode();
 }
 
 void AloneMaintenance::StartNode() {

@@ -1,5 +1,5 @@
-// The care for a node that is alone, or that has data already: it is started, and started again when it ends
-// by itself, with a pause that grows. It founds no cluster where others are to be members, and repairs none.
+// The care for a node that is alone: it is started, and started again when it ends by itself, with a pause
+// that grows. Where others are members there is ClusteredMaintenance.
 //
 // Thread rules: loop only.
 #ifndef MAINSTAY_AGENT_RABBIT_ALONE_H_
@@ -15,8 +15,7 @@ namespace mainstay::agent {
 
 class AloneMaintenance : public Maintenance {
  public:
-  // `others`: the configuration names other members.
-  AloneMaintenance(Loop* loop, bool others) : loop_(loop), others_(others) {}
+  explicit AloneMaintenance(Loop* loop) : loop_(loop) {}
 
   void Begin(NodePort* node) override { node_ = node; }
   void OnNode(const NodeView& view) override;
@@ -30,7 +29,6 @@ class AloneMaintenance : public Maintenance {
   void StartNode();
 
   Loop* const loop_;
-  const bool others_;
   NodePort* node_ = nullptr;
   bool starting_ = false;
   StartPause pause_;

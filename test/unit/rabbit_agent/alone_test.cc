@@ -20,12 +20,11 @@ class FakeNode : public NodePort {
   void Stop(Duration, Done done) override { done(absl::OkStatus()); }
   void SetDataAside(Done done) override { done(absl::OkStatus()); }
   void SetDoing(const std::string&) override {}
-  void SetWaits(bool w) override { waits = w; }
+  void SetWaits(bool) override {}
   void SetTakenOut(const std::string&) override {}
 
   absl::Status start_status;
   int starts = 0;
-  bool waits = false;
 };
 
 class AloneTest : public testing::Test {
@@ -51,7 +50,7 @@ class AloneTest : public testing::Test {
 };
 
 TEST_F(AloneTest, StartsWhatDoesNotRun) {
-  AloneMaintenance care(&loop_, false);
+  AloneMaintenance care(&loop_);
   care.Begin(&node_);
   Look(&care, false, true, false);
   EXPECT_EQ(node_.starts, 0) << "no shim yet";
@@ -61,19 +60,8 @@ TEST_F(AloneTest, StartsWhatDoesNotRun) {
   EXPECT_EQ(node_.starts, 1);
 }
 
-TEST_F(AloneTest, ABlankNodeAmongOthersFoundsNothing) {
-  AloneMaintenance care(&loop_, true);
-  care.Begin(&node_);
-  Look(&care, false, true);
-  EXPECT_EQ(node_.starts, 0);
-  EXPECT_TRUE(node_.waits);
-  Look(&care, false, false);
-  EXPECT_EQ(node_.starts, 1) << "it has data: it is a member";
-  EXPECT_FALSE(node_.waits);
-}
-
 TEST_F(AloneTest, AnEndIsAnsweredByAStartWithAPauseThatGrows) {
-  AloneMaintenance care(&loop_, false);
+  AloneMaintenance care(&loop_);
   care.Begin(&node_);
   Look(&care, true);
   Look(&care, false);
@@ -94,7 +82,7 @@ TEST_F(AloneTest, AnEndIsAnsweredByAStartWithAPauseThatGrows) {
 }
 
 TEST_F(AloneTest, AStartThatFailsIsTriedAgainLater) {
-  AloneMaintenance care(&loop_, false);
+  AloneMaintenance care(&loop_);
   care.Begin(&node_);
   node_.start_status = absl::InternalError("exec failed");
   Look(&care, false);
@@ -105,7 +93,7 @@ TEST_F(AloneTest, AStartThatFailsIsTriedAgainLater) {
 }
 
 TEST_F(AloneTest, NothingIsStartedInAPodThatEnds) {
-  AloneMaintenance care(&loop_, false);
+  AloneMaintenance care(&loop_);
   care.Begin(&node_);
   Look(&care, false, false, true, true);
   EXPECT_EQ(node_.starts, 0);
