@@ -18,7 +18,7 @@ import threading
 import time
 
 import procs
-from rabbit_servers import Servers, wait
+from rabbit_servers import Servers, wait, wait_well
 
 BUILD = os.environ.get("MAINSTAY_BUILD", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "build", "release"))
 TOOL = os.path.join(BUILD, "test/integration/rabbit/rabbit_maintainer_tool")
@@ -207,15 +207,7 @@ class Cluster:
         return "" if ids == {memory["cluster_id"]} else f"clusters {ids}"
 
     def wait_whole(self, timeout=240):
-        seen = []
-
-        def whole():
-            seen[:] = [self.unwhole()]
-            return not seen[0]
-        try:
-            wait("the cluster is whole", whole, timeout, 0.5)
-        except AssertionError as e:
-            raise AssertionError(f"{e}: {seen[0]}\n" + "\n".join(m.tail() for m in self.members)) from None
+        wait_well("the cluster is whole", self.unwhole, timeout, self.members)
 
     def told(self, row):
         """Lines of all members' logs with that row."""

@@ -60,6 +60,19 @@ def wait(what, condition, timeout=30.0, pause=0.1):
     raise AssertionError(f"not within {timeout} s: {what}")
 
 
+def wait_well(what, trouble, timeout, members):
+    """Until trouble() has nothing to say; else what it said last, and the ends of the members' logs."""
+    last = [""]
+
+    def well():
+        last[0] = trouble()
+        return not last[0]
+    try:
+        wait(what, well, timeout, 0.5)
+    except AssertionError as e:
+        raise AssertionError(f"{e}: {last[0]}\n" + "\n".join(m.tail() for m in members)) from None
+
+
 class Node:
     """One node: started (blank at first, with its data afterwards), stopped, killed, frozen; its ports and files."""
 

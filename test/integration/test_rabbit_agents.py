@@ -13,7 +13,7 @@ import unittest
 import procs
 from rabbit_beside import AGENT, Beside
 from rabbit_load import Load
-from rabbit_servers import LOOPBACK, Servers, wait
+from rabbit_servers import LOOPBACK, Servers, wait, wait_well
 
 NAMES = ("a", "b", "c")
 
@@ -68,15 +68,7 @@ class Agents(unittest.TestCase):
 
     @classmethod
     def wait_whole(cls, timeout=300, pods=None):
-        seen = [""]
-
-        def whole():
-            seen[0] = cls.unwhole(pods)
-            return not seen[0]
-        try:
-            wait("the cluster is whole", whole, timeout, 0.5)
-        except AssertionError as e:
-            raise AssertionError(f"{e}: {seen[0]}\n" + "\n".join(p.tail() for p in cls.pods)) from None
+        wait_well("the cluster is whole", lambda: cls.unwhole(pods), timeout, cls.pods)
 
     def tell(self, what):
         """How a test ended; messages flow."""
